@@ -1,0 +1,61 @@
+//! The one question that a pulled source is asked, and the shape of its answer.
+
+use async_trait::async_trait;
+use lifecycle::Change;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// A source that is asked.
+#[async_trait]
+pub trait Pull: Send + Sync {
+    /// What changed after `since`; `None` asks for a full snapshot.
+    ///
+    /// # Errors
+    /// See [`crate::Error`]: after an error nothing may be concluded about anybody.
+    async fn pull(&self, since: Option<&Checkpoint>) -> Result<Batch>;
+
+    /// Tries the source without any effect and says in one sentence what was found.
+    ///
+    /// # Errors
+    /// The same as [`Pull::pull`].
+    async fn probe(&self) -> Result<String>;
+}
+
+/// Where a source was read to. Only the connector that made it understands it; the worker stores it with the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checkpoint(pub serde_json::Value);
+
+/// One page of what a source says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    pub changes: Vec<Change>,
+    pub coverage: Coverage,
+    /// What could not be understood, for a person to mend.
+    pub parked: Vec<Parked>,
+    /// Native ids of those whose record was parked as a whole: there is no fact about them, but they are not missing.
+    pub seen_only: Vec<String>,
+    pub next: Checkpoint,
+    /// Whether `next` is to be pulled at once, because this was not the last page.
+    pub more: bool,
+}
+
+/// What may be concluded from somebody not being in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// With the last page (`more == false`) everybody was named, in [`Batch::changes`] or in [`Batch::seen_only`]:
+    /// whoever was not is missing.
+    Snapshot,
+    /// Nothing: those not named did not change.
+    Delta,
+}
+
+/// Something that the connector could not understand. Holds no personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Parked {
+    /// A place, such as `row 17, column startDate`.
+    pub at: String,
+    /// What is wrong there, and how to mend it.
+    pub reason: String,
+}

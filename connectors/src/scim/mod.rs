@@ -1,0 +1,28 @@
+//! A source that pushes by SCIM 2.0 (RFC 7644): there is nothing to pull, only callers to let in.
+
+mod config;
+
+use lifecycle::Secret;
+
+pub use config::Config;
+
+/// What the receiving routes need to know of a pushing source.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Bearer tokens that are accepted beside those made with `token create`.
+    pub tokens: Vec<Secret>,
+}
+
+impl Push {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { tokens: config.tokens.clone() }
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        match self.tokens.len() {
+            0 => "waits for SCIM requests, with tokens made by `token create` only".to_owned(),
+            1 => "waits for SCIM requests, 1 token in the configuration".to_owned(),
+            many => format!("waits for SCIM requests, {many} tokens in the configuration"),
+        }
+    }
+}

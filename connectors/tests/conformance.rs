@@ -1,0 +1,208 @@
+//! What every connector owes the worker, shown through the public interface on real files.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+use std::{
+    error::Error as _,
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use connectors::{Batch, Config, Connector, Coverage, Error, Pull};
+use lifecycle::Change;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+const PEOPLE: &str = include_str!("../src/csv/fixtures/people.csv");
+
+/// A directory that HR exports to.
+struct Export {
+    directory: TempDir,
+}
+
+impl Export {
+    fn of(text: &str) -> Self {
+        let export = Self { directory: TempDir::new().unwrap() };
+        export.write(text.as_bytes());
+        export
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("people.csv")
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.directory.path().join("people.json")
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        fs::write(self.path(), bytes).unwrap();
+    }
+
+    fn state(&self, manifest: Value) {
+        fs::write(self.manifest(), manifest.to_string()).unwrap();
+    }
+
+    fn change_time(&self, modified: SystemTime) {
+        fs::File::options().append(true).open(self.path()).unwrap().set_modified(modified).unwrap();
+    }
+
+    fn connector(&self, more: Value) -> Connector {
+        let mut fields = json!({ "type": "csv", "path": self.path(), "key": "employeeNumber", "settle": "0s" });
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value::<Config>(fields).unwrap().build(None).unwrap()
+    }
+
+    async fn pull(&self, more: Value) -> Result<Batch, Error> {
+        pulled(&self.connector(more)).pull(None).await
+    }
+}
+
+fn pulled(connector: &Connector) -> &dyn Pull {
+    match connector {
+        Connector::Pull(pull) => pull.as_ref(),
+        Connector::Push(_) => panic!("a pushed source"),
+    }
+}
+
+fn ids(batch: &Batch) -> Vec<&str> {
+    batch.changes.iter().map(id).collect()
+}
+
+fn id(change: &Change) -> &str {
+    match change {
+        Change::Account(facts) => &facts.native_id,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn cause(result: Result<Batch, Error>) -> String {
+    match result {
+        Err(Error::Unavailable(cause)) => cause.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_same_source_gives_the_same_batch_from_any_checkpoint() {
+    let export = Export::of(PEOPLE);
+    let connector = export.connector(json!({}));
+    let first = pulled(&connector).pull(None).await.unwrap();
+    assert_eq!((first.coverage, first.more), (Coverage::Snapshot, false));
+    assert_eq!(ids(&first), ["1001", "1002", "1003", "1004", "1005"]);
+    assert_eq!(pulled(&connector).pull(Some(&first.next)).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn the_checkpoint_tells_which_file_was_read() {
+    let export = Export::of("employeeNumber\n1\n");
+    export.change_time(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
+    let next = export.pull(json!({})).await.unwrap().next;
+    let sha256 = hex::encode(Sha256::digest("employeeNumber\n1\n"));
+    assert_eq!(next.0, json!({ "sha256": sha256, "rows": 1, "mtime": "1970-01-01T00:00:01.500Z" }));
+}
+
+#[tokio::test]
+async fn one_bad_record_does_not_hide_the_good_ones() {
+    let export = Export::of("employeeNumber,endDate\n1,soon\n2,2026-12-31\n");
+    let batch = export.pull(json!({})).await.unwrap();
+    assert_eq!((ids(&batch), &batch.seen_only[..]), (vec!["2"], &["1".to_owned()][..]));
+    assert_eq!(batch.parked[0].at, "row 2, column endDate");
+}
+
+#[tokio::test]
+async fn a_source_out_of_reach_is_unavailable_and_nobody_is_missing() {
+    let export = Export::of(PEOPLE);
+    fs::remove_file(export.path()).unwrap();
+    let error = export.pull(json!({})).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert!(error.source().unwrap().to_string().starts_with("cannot read "), "{error:?}");
+    fs::create_dir(export.path()).unwrap();
+    assert!(cause(export.pull(json!({})).await).ends_with("is not a regular file"));
+}
+
+#[tokio::test]
+async fn with_a_manifest_a_file_cut_at_any_byte_is_refused() {
+    let export = Export::of(PEOPLE);
+    export.state(json!({ "rows": 5, "sha256": hex::encode_upper(Sha256::digest(PEOPLE)), "by": "hr" }));
+    let connector = export.connector(json!({ "manifest": export.manifest() }));
+    assert_eq!(pulled(&connector).pull(None).await.unwrap().changes.len(), 5);
+    for cut in 0..PEOPLE.len() {
+        export.write(&PEOPLE.as_bytes()[..cut]);
+        let refused = pulled(&connector).pull(None).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "cut at byte {cut}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_disagrees_is_quoted_with_both_numbers() {
+    let export = Export::of("employeeNumber\n1\n2\n");
+    let with_manifest = json!({ "manifest": export.manifest() });
+    assert!(cause(export.pull(with_manifest.clone()).await).starts_with("cannot read "));
+    fs::write(export.manifest(), "{\"rows\":").unwrap();
+    assert!(cause(export.pull(with_manifest.clone()).await).contains("is not JSON of the shape"));
+    export.state(json!({ "rows": 3, "sha256": "00" }));
+    let rows = cause(export.pull(with_manifest.clone()).await);
+    assert!(rows.starts_with("the manifest states 3 rows and the file has 2"), "{rows}");
+    export.state(json!({ "rows": 2, "sha256": "00" }));
+    let digest = cause(export.pull(with_manifest).await);
+    assert!(digest.starts_with("the manifest states SHA-256 00 and the file has "), "{digest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_still_being_written_is_left_alone() {
+    let export = Export::of("employeeNumber\n1\n");
+    let connector = export.connector(json!({ "settle": "60s" }));
+    let writing = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        export.write(b"employeeNumber\n1\n2\n");
+    };
+    let (refused, ()) = tokio::join!(pulled(&connector).pull(None), writing);
+    assert!(cause(refused).ends_with("is still being written"));
+    // Nobody writes any more, so waiting is enough.
+    assert_eq!(ids(&pulled(&connector).pull(None).await.unwrap()), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_replaced_by_another_of_the_same_age_and_size_is_noticed() {
+    let export = Export::of("employeeNumber\n1\n");
+    let modified = SystemTime::now();
+    export.change_time(modified);
+    let connector = export.connector(json!({ "settle": "60s" }));
+    let replacing = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let other = Export::of("employeeNumber\n2\n");
+        other.change_time(modified);
+        fs::rename(other.path(), export.path()).unwrap();
+    };
+    let (refused, ()) = tokio::join!(pulled(&connector).pull(None), replacing);
+    assert!(cause(refused).ends_with("is still being written"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_young_file_is_waited_for() {
+    let export = Export::of("employeeNumber\n1\n");
+    let connector = export.connector(json!({ "settle": "60s" }));
+    for (modified, at_least, at_most) in [
+        (SystemTime::now() - Duration::from_secs(61), 0, 0),
+        (SystemTime::now() - Duration::from_secs(30), 1, 30),
+        (SystemTime::now() + Duration::from_secs(3600), 60, 61),
+    ] {
+        export.change_time(modified);
+        let begun = tokio::time::Instant::now();
+        pulled(&connector).pull(None).await.unwrap();
+        let waited = begun.elapsed().as_secs();
+        assert!((at_least..=at_most).contains(&waited), "{waited} s");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_says_what_was_found() {
+    let export = Export::of("employeeNumber,status\n1,active\n2,retired\n");
+    let found = export.connector(json!({})).probe().await.unwrap();
+    assert_eq!(found, format!("{}, 2 rows, key employeeNumber unique, 1 parked", export.path().display()));
+    let scim = serde_json::from_value::<Config>(json!({ "type": "scim", "tokens": ["x"] })).unwrap();
+    let found = scim.build(None).unwrap().probe().await.unwrap();
+    assert_eq!(found, "waits for SCIM requests, 1 token in the configuration");
+}

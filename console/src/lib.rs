@@ -1,0 +1,58 @@
+//! The admin API: shows what is, and turns what people ask for into request rows that the workers take.
+
+mod auth;
+mod events;
+mod identities;
+mod ledger;
+mod plans;
+mod problem;
+mod requests;
+mod revocations;
+mod tokens;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{delete, get, post};
+use directory::Directory;
+
+use problem::Problem;
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Console {
+    pub directory: Directory,
+    /// Names of the configured downstreams, to refuse others at once.
+    pub downstreams: Arc<[String]>,
+}
+
+/// Largest body of an admin call.
+const BODY: usize = 64 * 1024;
+
+/// The routes of the admin listener. Every one needs a bearer token, on loopback too.
+pub fn routes(console: Console) -> Router {
+    let api = Router::new()
+        .route("/identities", get(identities::list))
+        .route("/identities/{who}", get(identities::show))
+        .route("/identities/{who}/trace", get(identities::trace))
+        .route("/revocations", post(revocations::create))
+        .route("/revocations/{id}", get(revocations::read))
+        .route("/sources", get(requests::sources))
+        .route("/sources/{name}/sync", post(requests::sync))
+        .route("/sources/{name}/plan", post(requests::plan))
+        .route("/requests/{id}", get(requests::read))
+        .route("/plans", get(plans::list))
+        .route("/plans/{id}/approve", post(plans::approve))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/events", get(events::list))
+        .route("/ledger/check", get(ledger::check))
+        .method_not_allowed_fallback(async || Problem::new(405, "this resource does not support the method"))
+        .fallback(async || Problem::new(404, "there is no such resource in /api/v1"))
+        .layer(middleware::from_fn_with_state(console.clone(), auth::require))
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(console);
+    Router::new().nest("/api/v1", api)
+}

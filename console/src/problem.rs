@@ -1,0 +1,66 @@
+//! Errors of the admin API: what, and what to do next.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+/// An error on its way to the caller.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: u16,
+    error: String,
+    help: Option<&'static str>,
+    matches: Option<Value>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into(), help: None, matches: None }
+    }
+
+    pub(crate) fn help(self, help: &'static str) -> Self {
+        Self { help: Some(help), ..self }
+    }
+
+    /// Several answer to the name; here they are.
+    pub(crate) fn several(who: &str, matches: Value) -> Self {
+        let error = format!("{who} names several identities");
+        Self { matches: Some(matches), ..Self::new(409, error) }.help("name one by its id")
+    }
+}
+
+impl From<directory::Error> for Problem {
+    fn from(error: directory::Error) -> Self {
+        use directory::Error::*;
+        match &error {
+            Refused(why) => Problem::new(409, why.clone()),
+            Unavailable(_) | Conflict(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an admin call could not reach the database");
+                Problem::new(503, "the database could not be reached").help("ask again; nothing was changed")
+            }
+            Taken { .. } | CheckpointMoved { .. } | Inconsistent { .. } | Statement(_) | Migrate(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an admin call failed");
+                Problem::new(500, "the call failed here and was not carried out").help("the log says why")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({"error": self.error});
+        if let Some(help) = self.help {
+            body["help"] = json!(help);
+        }
+        if let Some(matches) = self.matches {
+            body["matches"] = matches;
+        }
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"leaver\""));
+        }
+        response
+    }
+}

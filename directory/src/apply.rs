@@ -1,0 +1,234 @@
+//! Apply: what a source said becomes accounts, identities, events and pending rows in one transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use lifecycle::account::standing_at;
+use lifecycle::correlate::Link;
+use lifecycle::{AccountFacts, Class, Standing};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::accounts::{self, AccountRow, Write};
+use crate::checkpoints::{self, Fence};
+use crate::link::Candidates;
+use crate::memberships::{self, Wanted};
+use crate::settle::{Touched, settle};
+use crate::{Directory, Result};
+
+/// Where a change came from; stands on its events.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    pub source: Option<String>,
+    pub class: Class,
+    /// When it took effect at the source, as far as the source says.
+    pub effective_at: Option<DateTime<Utc>>,
+    /// When Leaver first had it in hand.
+    pub received_at: Option<DateTime<Utc>>,
+    /// How it came, for traces: `SCIM PATCH`, `csv`, `plan approved`.
+    pub via: &'static str,
+}
+
+impl Cause {
+    pub(crate) fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or_default()
+    }
+}
+
+/// What counts at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything: a single push.
+    Through,
+    /// Facts are stored, but what would end access waits for the plan's verdict. `baseline`: memberships make no events yet.
+    Safe { baseline: bool },
+}
+
+/// One page of a run.
+#[derive(Debug)]
+pub struct Page<'a> {
+    pub run: Uuid,
+    pub fence: &'a Fence,
+    pub accounts: &'a [AccountFacts],
+    /// Native ids that were there but could not be understood: present, nothing else.
+    pub seen_only: &'a [String],
+    pub baseline: bool,
+}
+
+/// What applying did, for counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    pub created: u64,
+    pub updated: u64,
+    pub unchanged: u64,
+    pub events: usize,
+}
+
+/// The largest number of subjects in one transaction.
+pub const CHUNK: usize = 1_000;
+
+impl Directory {
+    /// Applies a page of a run in chunks, each one transaction. Creates and updates count; what would end access waits.
+    pub async fn apply_page(&self, cause: &Cause, page: &Page<'_>) -> Result<Applied> {
+        let mut total = Applied::default();
+        for chunk in page.seen_only.chunks(CHUNK) {
+            let mut connection = self.pool.acquire().await?;
+            mark_seen(&mut connection, page.run, chunk).await?;
+        }
+        for chunk in page.accounts.chunks(CHUNK) {
+            let mut tx = self.pool.begin().await?;
+            checkpoints::hold(&mut tx, page.fence).await?;
+            let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
+            mark_seen(&mut tx, page.run, &ids).await?;
+            let (touched, mut applied) =
+                observe(&mut tx, self, cause, chunk, Mode::Safe { baseline: page.baseline }, false).await?;
+            applied.events = settle(&mut tx, &self.sources, cause, touched).await?.events;
+            tx.commit().await?;
+            if applied.events > 0 {
+                self.wake.pending.ring();
+            }
+            total.created += applied.created;
+            total.updated += applied.updated;
+            total.unchanged += applied.unchanged;
+            total.events += applied.events;
+        }
+        Ok(total)
+    }
+}
+
+pub(crate) async fn mark_seen(tx: &mut PgConnection, run: Uuid, native_ids: &[String]) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO scratch.seen (run, native_id) SELECT $1, u FROM UNNEST($2::text[]) AS u ON CONFLICT DO NOTHING",
+        run,
+        native_ids
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes the accounts of one chunk and says which identities they touch. `unique`: the source must not have two of a userName.
+pub(crate) async fn observe(
+    tx: &mut PgConnection,
+    directory: &Directory,
+    cause: &Cause,
+    facts: &[AccountFacts],
+    mode: Mode,
+    unique: bool,
+) -> Result<(Touched, Applied)> {
+    let now = Utc::now();
+    let rules = &directory.sources.rules(cause.source()).correlate;
+    let ids: Vec<String> = facts.iter().map(|f| f.native_id.clone()).collect();
+    let known: HashMap<String, AccountRow> =
+        accounts::lock(tx, cause.source(), &ids).await?.into_iter().map(|row| (row.native_id.clone(), row)).collect();
+    let (mut touched, mut applied) = (Touched::default(), Applied::default());
+
+    let changed: Vec<&AccountFacts> = facts
+        .iter()
+        .filter(|f| known.get(&f.native_id).is_none_or(|row| differs(row, f, now)))
+        .collect();
+    applied.unchanged = (facts.len() - changed.len()) as u64;
+    let relinked: BTreeSet<&str> = alone(tx, &changed, &known, rules).await?;
+    let unlinked: Vec<_> = changed
+        .iter()
+        .filter(|f| !known.contains_key(&f.native_id) || relinked.contains(f.native_id.as_str()))
+        .map(|f| &f.profile)
+        .collect();
+    let mut candidates = Candidates::find(tx, rules, &unlinked).await?;
+
+    let mut writes: Vec<Write<'_>> = Vec::with_capacity(changed.len());
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    for facts in changed {
+        let row = known.get(&facts.native_id);
+        let stated = facts.standing_at(now);
+        let (identity_id, fact, counted) = match row {
+            Some(row) => {
+                applied.updated += 1;
+                touched.before.insert(row.id, row.view());
+                // Unknown says nothing, so what was known stays.
+                let fact = if stated == Standing::Unknown { row.fact } else { stated };
+                let waits = matches!(mode, Mode::Safe { .. }) && fact.is_dangerous_after(row.counted);
+                let counted = if waits { row.counted } else { fact };
+                touched.changed.insert(row.identity_id);
+                let link = if relinked.contains(facts.native_id.as_str()) {
+                    candidates.link(rules, &facts.profile, Some(row.identity_id))
+                } else {
+                    Link::Nobody
+                };
+                match link {
+                    Link::One(survivor) => {
+                        touched.merged.push((row.identity_id, survivor));
+                        touched.changed.insert(survivor);
+                        (survivor, fact, counted)
+                    }
+                    Link::Nobody | Link::Ambiguous => (row.identity_id, fact, counted),
+                }
+            }
+            None => {
+                applied.created += 1;
+                let (identity, created) = match candidates.link(rules, &facts.profile, None) {
+                    Link::One(id) => (id, false),
+                    link => {
+                        let id = Uuid::new_v4();
+                        candidates.add(id, &facts.profile);
+                        touched.created.insert(id, (facts.kind.unwrap_or_default(), link == Link::Ambiguous));
+                        (id, true)
+                    }
+                };
+                touched.changed.insert(identity);
+                let waits = matches!(mode, Mode::Safe { .. }) && !created && stated.denies();
+                (identity, stated, if waits { Standing::Unknown } else { stated })
+            }
+        };
+        let id = row.map_or_else(|| account_id(&facts.native_id, unique), |r| r.id);
+        writes.push(Write { id, identity_id, facts, fact, counted, tombstone: None, unique });
+        if let Some(groups) = &facts.groups {
+            wanted.push(Wanted { account: id, identity: identity_id, groups });
+        }
+    }
+    accounts::write(tx, cause.source(), &writes).await?;
+    touched.memberships = memberships::replace(tx, directory, cause, &wanted, mode).await?;
+    let arrived: Vec<(Uuid, Uuid, &AccountFacts)> = writes
+        .iter()
+        .filter(|w| !known.contains_key(&w.facts.native_id))
+        .map(|w| (w.id, w.identity_id, w.facts))
+        .collect();
+    touched.memberships.extend(memberships::bind_pending(tx, cause, &arrived).await?);
+    Ok((touched, applied))
+}
+
+/// For SCIM the native id *is* the UUID that we issued, so the account's own key says the same.
+fn account_id(native_id: &str, issued: bool) -> Uuid {
+    native_id.parse().ok().filter(|_| issued).unwrap_or_else(Uuid::new_v4)
+}
+
+fn differs(row: &AccountRow, facts: &AccountFacts, now: DateTime<Utc>) -> bool {
+    let fact = standing_at(facts.standing, facts.starts_at, facts.ends_at, now);
+    row.content_hash != facts.content_hash() || row.tombstone.is_some() || (fact != Standing::Unknown && fact != row.fact)
+}
+
+/// Native ids of changed accounts whose correlated values changed and who stand alone on their identity: a match now is a merge.
+async fn alone<'a>(
+    tx: &mut PgConnection,
+    changed: &[&'a AccountFacts],
+    known: &HashMap<String, AccountRow>,
+    rules: &[String],
+) -> Result<BTreeSet<&'a str>> {
+    let moved: Vec<(&'a str, Uuid)> = changed
+        .iter()
+        .filter_map(|f| known.get(&f.native_id).map(|row| (*f, row)))
+        .filter(|(f, row)| row.profile.changed(&f.profile).iter().any(|name| rules.iter().any(|r| r == name)))
+        .map(|(f, row)| (f.native_id.as_str(), row.identity_id))
+        .collect();
+    if moved.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let identities: Vec<Uuid> = moved.iter().map(|(_, id)| *id).collect();
+    let alone = sqlx::query_scalar!(
+        "SELECT identity_id FROM directory.accounts WHERE identity_id = ANY($1) GROUP BY identity_id HAVING count(*) = 1",
+        &identities
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(moved.into_iter().filter(|(_, id)| alone.contains(id)).map(|(native, _)| native).collect())
+}

@@ -1,0 +1,98 @@
+//! Pools in their roles, and the migrations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::sources::Sources;
+use crate::wake::Wake;
+use crate::{Error, Result};
+
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// Which part of Leaver a pool belongs to, and so what Postgres lets it write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Sync,
+    Revoker,
+    Relay,
+    Console,
+}
+
+impl Role {
+    fn set_role(self) -> &'static str {
+        match self {
+            Role::Sync => "SET ROLE leaver_sync",
+            Role::Revoker => "SET ROLE leaver_revoker",
+            // The pending set is read by its primary key, whatever the statistics say at the moment.
+            Role::Relay => {
+                "SET ROLE leaver_relay; SET enable_mergejoin = off; SET enable_hashjoin = off; SET enable_bitmapscan = off; \
+                 SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET max_parallel_workers_per_gather = 0"
+            }
+            Role::Console => "SET ROLE leaver_console",
+        }
+    }
+}
+
+/// A pool in one role. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    pub(crate) pool: PgPool,
+    pub(crate) sources: Arc<Sources>,
+    pub wake: Wake,
+}
+
+impl Directory {
+    /// Opens a pool of at most `connections`; the first connection is made now, so that a wrong address shows at once.
+    pub async fn connect(url: &str, role: Role, connections: u32, sources: Arc<Sources>, wake: Wake) -> Result<Self> {
+        let options: PgConnectOptions = url.parse().map_err(Error::Statement)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(role.set_role()).execute(&mut *connection).await?;
+                    sqlx::raw_sql("SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'")
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options.application_name("leaver"))
+            .await?;
+        Ok(Self { pool, sources, wake })
+    }
+
+    /// One round trip, for readiness.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query_scalar!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The database's clock.
+    pub async fn now(&self) -> Result<chrono::DateTime<chrono::Utc>> {
+        Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&self.pool).await?)
+    }
+
+    /// Closes every connection of the pool.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// For tests that look at what a role may do.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// Brings the database to the newest schema and says which server it is, such as `PostgreSQL 17.2`.
+pub async fn migrate(url: &str) -> Result<String> {
+    let options: PgConnectOptions = url.parse().map_err(Error::Statement)?;
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
+    MIGRATOR.run(&pool).await.map_err(Error::Migrate)?;
+    let version: String = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')").fetch_one(&pool).await?;
+    pool.close().await;
+    Ok(version)
+}

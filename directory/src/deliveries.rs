@@ -1,0 +1,378 @@
+//! Deliveries: leased, worked off outside any transaction, answered by compare-and-set on the turn.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lifecycle::{Cutoff, IdentityView};
+use uuid::Uuid;
+
+use crate::accounts;
+use crate::settle::current_view;
+use crate::{Directory, Error, Result, identities};
+
+/// A delivery that this process may work on until the lease ends.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    pub subject: Uuid,
+    pub lease: Uuid,
+    pub turn: i64,
+    pub class: i16,
+    pub wanted: Cutoff,
+    pub delivered: Cutoff,
+    /// Revocations that no pass has answered; empty: a sweep.
+    pub waiting: Vec<Uuid>,
+    /// Revocations of the running or last series of sweeps.
+    pub answered: Vec<Uuid>,
+    pub settled: bool,
+    pub sweeps_done: usize,
+    pub applied_at: Option<DateTime<Utc>>,
+    pub attempts: u32,
+    /// Hashes of sessions that earlier passes ended here.
+    pub ended: HashSet<Vec<u8>>,
+    /// The subject as expressions see it; `None` where no source knows it.
+    pub identity: Option<IdentityView>,
+}
+
+/// How far the revocations of an answer have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A pass ended what it found, but the re-read found more.
+    Applied,
+    /// The re-read found none.
+    Verified,
+    /// The series of sweeps ended quiet.
+    Settled,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Verified => "verified",
+            Outcome::Settled => "settled",
+        }
+    }
+}
+
+/// What a downstream answered to one delivery.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub subject: Uuid,
+    pub lease: Uuid,
+    pub turn: i64,
+    pub outcome: Outcome,
+    /// Revocations that this pass was for.
+    pub revocations: Vec<Uuid>,
+    /// Whether this was their first pass; else a sweep.
+    pub first: bool,
+    pub found: u32,
+    pub ended: u32,
+    pub resurrected: u32,
+    pub collateral: u32,
+    pub hashes: Vec<Vec<u8>>,
+    /// The cutoff under which the pass was made.
+    pub delivered: Cutoff,
+    pub applied_at: DateTime<Utc>,
+    pub verified_at: Option<DateTime<Utc>>,
+    pub sweeps_done: usize,
+    pub due_at: Option<DateTime<Utc>>,
+    pub note: Option<String>,
+}
+
+impl Directory {
+    /// Leases up to `limit` deliveries that are due at a downstream, most urgent first, of class `up_to` or more urgent.
+    pub async fn lease_deliveries(&self, downstream: &str, up_to: i16, limit: i64, hold: Duration) -> Result<Vec<Leased>> {
+        let lease = Uuid::new_v4();
+        let rows = sqlx::query!(
+            "UPDATE working.deliveries d SET lease = $4, leased_until = clock_timestamp() + make_interval(secs => $5)
+             FROM (SELECT subject_id, downstream FROM working.deliveries
+                   WHERE downstream = $1 AND due_at <= clock_timestamp() AND class <= $2
+                     AND (leased_until IS NULL OR leased_until < clock_timestamp())
+                   ORDER BY class, due_at LIMIT $3 FOR UPDATE SKIP LOCKED) due
+             WHERE d.subject_id = due.subject_id AND d.downstream = due.downstream
+             RETURNING d.subject_id, d.turn, d.class, d.wanted, d.delivered, d.waiting, d.answered, d.settled, d.sweeps_done,
+                       d.applied_at, d.attempts",
+            downstream,
+            up_to,
+            limit,
+            lease,
+            hold.as_secs_f64()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subjects: Vec<Uuid> = rows.iter().map(|r| r.subject_id).collect();
+        let mut ended: HashMap<Uuid, HashSet<Vec<u8>>> = HashMap::new();
+        for row in sqlx::query!(
+            "SELECT subject_id, session_hash FROM working.ended WHERE downstream = $1 AND subject_id = ANY($2)",
+            downstream,
+            &subjects
+        )
+        .fetch_all(&self.pool)
+        .await?
+        {
+            ended.entry(row.subject_id).or_default().insert(row.session_hash);
+        }
+        let mut views = self.views(&subjects).await?;
+        rows.into_iter()
+            .map(|r| {
+                Ok(Leased {
+                    subject: r.subject_id,
+                    lease,
+                    turn: r.turn,
+                    class: r.class,
+                    wanted: crate::cutoffs::read(r.wanted, r.subject_id)?,
+                    delivered: crate::cutoffs::read(r.delivered, r.subject_id)?,
+                    waiting: r.waiting,
+                    answered: r.answered,
+                    settled: r.settled,
+                    sweeps_done: usize::try_from(r.sweeps_done).unwrap_or_default(),
+                    applied_at: r.applied_at,
+                    attempts: r.attempts.unsigned_abs(),
+                    ended: ended.remove(&r.subject_id).unwrap_or_default(),
+                    identity: views.remove(&r.subject_id),
+                })
+            })
+            .collect()
+    }
+
+    /// When the next delivery of a downstream is due, for sleeping until then.
+    pub async fn next_due(&self, downstream: &str, up_to: i16) -> Result<Option<DateTime<Utc>>> {
+        Ok(sqlx::query_scalar!(
+            "SELECT min(greatest(due_at, leased_until)) FROM working.deliveries
+             WHERE downstream = $1 AND class <= $2 AND due_at IS NOT NULL",
+            downstream,
+            up_to
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// The cutoffs in force at this moment, re-read just before anything is ended.
+    pub async fn wanted_now(&self, downstream: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, Cutoff>> {
+        sqlx::query!(
+            "SELECT subject_id, wanted FROM working.deliveries WHERE downstream = $1 AND subject_id = ANY($2)",
+            downstream,
+            subjects
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|r| Ok((r.subject_id, crate::cutoffs::read(r.wanted, r.subject_id)?)))
+        .collect()
+    }
+
+    /// Writes receipts, what was delivered, ended ids and the next look, in one transaction. A delivery whose turn rose
+    /// meanwhile keeps what came new and stays due; one whose lease somebody else has is left to them.
+    pub async fn answer(&self, downstream: &str, answers: &[Answer]) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let subjects: Vec<Uuid> = answers.iter().map(|a| a.subject).collect();
+        let held: HashMap<Uuid, Uuid> = sqlx::query!(
+            r#"SELECT subject_id, lease AS "lease!" FROM working.deliveries
+               WHERE downstream = $1 AND subject_id = ANY($2) AND lease IS NOT NULL ORDER BY subject_id FOR UPDATE"#,
+            downstream,
+            &subjects
+        )
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .map(|r| (r.subject_id, r.lease))
+        .collect();
+        let ours: Vec<&Answer> = answers.iter().filter(|a| held.get(&a.subject) == Some(&a.lease)).collect();
+        self.write_receipts(&mut tx, downstream, &ours).await?;
+        let (mut ended_subjects, mut ended_hashes) = (Vec::new(), Vec::new());
+        for answer in &ours {
+            for hash in &answer.hashes {
+                ended_subjects.push(answer.subject);
+                ended_hashes.push(hash.clone());
+            }
+        }
+        if !ended_subjects.is_empty() {
+            sqlx::query!(
+                "INSERT INTO working.ended (subject_id, downstream, session_hash)
+                 SELECT s, $1, h FROM UNNEST($2::uuid[], $3::bytea[]) AS d(s, h) ON CONFLICT DO NOTHING",
+                downstream,
+                &ended_subjects,
+                &ended_hashes
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        for answer in &ours {
+            let done = answer.outcome == Outcome::Settled;
+            let sweeps = i32::try_from(answer.sweeps_done).unwrap_or(i32::MAX);
+            sqlx::query!(
+                "UPDATE working.deliveries SET
+                     delivered = $4,
+                     waiting = CASE WHEN $5 THEN ARRAY(SELECT w FROM UNNEST(waiting) AS w WHERE w <> ALL($6::uuid[])) ELSE waiting END,
+                     answered = CASE WHEN NOT $5 THEN answered WHEN settled THEN $6 ELSE answered || $6 END,
+                     settled = $7,
+                     sweeps_done = $8,
+                     applied_at = CASE WHEN $5 OR applied_at IS NULL THEN $9 ELSE applied_at END,
+                     due_at = CASE WHEN turn = $3 THEN $10 ELSE clock_timestamp() END,
+                     lease = NULL, leased_until = NULL, attempts = 0, last_error = NULL, stuck_since = NULL
+                 WHERE subject_id = $1 AND downstream = $2",
+                answer.subject,
+                downstream,
+                answer.turn,
+                crate::cutoffs::write(&answer.delivered),
+                answer.first,
+                &answer.revocations,
+                done,
+                sweeps,
+                answer.applied_at,
+                answer.due_at,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        self.wake.progress.ring();
+        Ok(())
+    }
+
+    async fn write_receipts(&self, tx: &mut sqlx::PgConnection, downstream: &str, answers: &[&Answer]) -> Result<()> {
+        let rows: Vec<(&Answer, Uuid)> = answers.iter().flat_map(|a| a.revocations.iter().map(|r| (*a, *r))).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let number = |f: &dyn Fn(&Answer) -> u32| -> Vec<i32> {
+            rows.iter().map(|(a, _)| i32::try_from(f(a)).unwrap_or(i32::MAX)).collect()
+        };
+        let revocations: Vec<Uuid> = rows.iter().map(|(_, r)| *r).collect();
+        let states: Vec<String> = rows.iter().map(|(a, _)| a.outcome.as_str().to_owned()).collect();
+        let (found, ended) = (number(&|a| a.found), number(&|a| a.ended));
+        let (resurrected, collateral) = (number(&|a| a.resurrected), number(&|a| a.collateral));
+        let applied: Vec<DateTime<Utc>> = rows.iter().map(|(a, _)| a.applied_at).collect();
+        let verified: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(a, _)| a.verified_at).collect();
+        let notes: Vec<Option<String>> = rows.iter().map(|(a, _)| a.note.clone()).collect();
+        sqlx::query!(
+            "INSERT INTO ledger.receipts AS r
+                 (revocation, downstream, state, found, ended, resurrected, collateral, applied_at, verified_at, settled_at, note)
+             SELECT d.revocation, $1, d.state, d.found, d.ended, d.resurrected, d.collateral, d.applied_at, d.verified_at,
+                    CASE WHEN d.state = 'settled' THEN clock_timestamp() END, d.note
+             FROM UNNEST($2::uuid[], $3::text[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::timestamptz[],
+                         $9::timestamptz[], $10::text[])
+                  AS d(revocation, state, found, ended, resurrected, collateral, applied_at, verified_at, note)
+             ON CONFLICT (revocation, downstream) DO UPDATE SET
+                 state = CASE WHEN r.state = 'settled' AND excluded.state = 'verified' AND excluded.resurrected = 0
+                              THEN r.state ELSE excluded.state END,
+                 found = r.found + excluded.found,
+                 ended = r.ended + excluded.ended,
+                 resurrected = r.resurrected + excluded.resurrected,
+                 collateral = r.collateral + excluded.collateral,
+                 applied_at = coalesce(r.applied_at, excluded.applied_at),
+                 verified_at = CASE WHEN excluded.resurrected > 0 THEN excluded.verified_at
+                                    ELSE coalesce(r.verified_at, excluded.verified_at) END,
+                 settled_at = CASE WHEN excluded.resurrected > 0 THEN excluded.settled_at
+                                   ELSE coalesce(r.settled_at, excluded.settled_at) END,
+                 stuck_at = NULL,
+                 note = coalesce(excluded.note, r.note)",
+            downstream,
+            &revocations,
+            &states,
+            &found,
+            &ended,
+            &resurrected,
+            &collateral,
+            &applied,
+            &verified as &[Option<DateTime<Utc>>],
+            &notes as &[Option<String>],
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Records that a pass failed: everything stays owed, to be tried again at `due_at`. `stuck`: trying again alone will not
+    /// help; its revocations say so until it does.
+    pub async fn defer(
+        &self,
+        downstream: &str,
+        leased: &[Leased],
+        due_at: &[DateTime<Utc>],
+        error: &str,
+        stuck: bool,
+    ) -> Result<()> {
+        let subjects: Vec<Uuid> = leased.iter().map(|l| l.subject).collect();
+        let leases: Vec<Uuid> = leased.iter().map(|l| l.lease).collect();
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "UPDATE working.deliveries d SET due_at = n.due_at, attempts = attempts + 1, last_error = $5, lease = NULL,
+                 leased_until = NULL,
+                 stuck_since = CASE WHEN $6 THEN coalesce(stuck_since, clock_timestamp()) ELSE stuck_since END
+             FROM UNNEST($2::uuid[], $3::uuid[], $4::timestamptz[]) AS n(subject, lease, due_at)
+             WHERE d.downstream = $1 AND d.subject_id = n.subject AND d.lease = n.lease",
+            downstream,
+            &subjects,
+            &leases,
+            due_at,
+            error,
+            stuck
+        )
+        .execute(&mut *tx)
+        .await?;
+        if stuck {
+            let waiting: Vec<Uuid> = leased.iter().flat_map(|l| l.waiting.iter().copied()).collect();
+            sqlx::query!(
+                "INSERT INTO ledger.receipts AS r (revocation, downstream, state, stuck_at, note)
+                 SELECT w, $1, 'stuck', clock_timestamp(), $3 FROM UNNEST($2::uuid[]) AS w
+                 ON CONFLICT (revocation, downstream) DO UPDATE SET state = 'stuck', note = excluded.note,
+                     stuck_at = coalesce(r.stuck_at, excluded.stuck_at)",
+                downstream,
+                &waiting,
+                error
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        self.wake.progress.ring();
+        Ok(())
+    }
+
+    /// Gives leases back at a graceful stop, so that nobody waits for them to run out.
+    pub async fn unlease(&self, leased: &[Leased]) -> Result<()> {
+        let leases: Vec<Uuid> = leased.iter().map(|l| l.lease).collect();
+        sqlx::query!("UPDATE working.deliveries SET lease = NULL, leased_until = NULL WHERE lease = ANY($1)", &leases)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// How many deliveries are owed, by downstream, and how many of them are stuck.
+    pub async fn owed(&self) -> Result<BTreeMap<String, (i64, i64)>> {
+        let rows = sqlx::query!(
+            r#"SELECT downstream, count(*) AS "owed!", count(stuck_since) AS "stuck!" FROM working.deliveries
+               WHERE wanted <> delivered OR cardinality(waiting) > 0 GROUP BY downstream"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|r| (r.downstream, (r.owed, r.stuck))).collect())
+    }
+
+    /// The subjects as expressions see them, by id.
+    pub async fn views(&self, subjects: &[Uuid]) -> Result<HashMap<Uuid, IdentityView>> {
+        let mut connection = self.pool.acquire().await?;
+        let records = identities::read(&mut connection, subjects).await?;
+        let mut linked: HashMap<Uuid, Vec<accounts::AccountRow>> = HashMap::new();
+        for account in accounts::of_identities(&mut connection, subjects).await? {
+            linked.entry(account.identity_id).or_default().push(account);
+        }
+        Ok(records
+            .into_iter()
+            .map(|r| {
+                let view = current_view(&r, linked.get(&r.head.id).map_or(&[], Vec::as_slice));
+                (r.head.id, view)
+            })
+            .collect())
+    }
+
+    /// The identity, or an error that names the table; for callers that hold an id from another row.
+    pub async fn view(&self, subject: Uuid) -> Result<IdentityView> {
+        self.views(&[subject]).await?.remove(&subject).ok_or_else(|| Error::Refused(format!("no identity has the id {subject}")))
+    }
+}

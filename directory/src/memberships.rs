@@ -1,0 +1,224 @@
+//! Who is in which group: set operations on pairs, never a list read, changed and written back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::DateTime;
+use lifecycle::{AccountFacts, Context, EventType, GroupView, SubjectKind};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::apply::{Cause, Mode};
+use crate::events::{self, Draft, Head};
+use crate::settle::MembershipChange;
+use crate::{Directory, Result};
+
+/// The groups that an account is in, by display name, as a source states them beside the account.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    pub account: Uuid,
+    pub identity: Uuid,
+    pub groups: &'a [String],
+}
+
+/// Makes the memberships of these accounts what is wanted. The loss of a privileged group waits in [`Mode::Safe`].
+pub(crate) async fn replace(
+    tx: &mut PgConnection,
+    directory: &Directory,
+    cause: &Cause,
+    wanted: &[Wanted<'_>],
+    mode: Mode,
+) -> Result<Vec<MembershipChange>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: BTreeSet<&String> = wanted.iter().flat_map(|w| w.groups).collect();
+    let groups = ensure(tx, directory, cause, &names).await?;
+    let accounts: Vec<Uuid> = wanted.iter().map(|w| w.account).collect();
+    let rows = sqlx::query!(
+        "SELECT m.group_id, m.account_id, m.present, g.display_name, g.privileged
+         FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+         WHERE m.account_id = ANY($1) AND g.source = $2 ORDER BY m.group_id, m.account_id FOR UPDATE OF m",
+        &accounts,
+        cause.source()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let identity: HashMap<Uuid, Uuid> = wanted.iter().map(|w| (w.account, w.identity)).collect();
+    let desired: HashSet<(Uuid, Uuid)> =
+        wanted.iter().flat_map(|w| w.groups.iter().map(|name| (groups[name].id, w.account))).collect();
+    let held: HashSet<(Uuid, Uuid)> = rows.iter().filter(|r| !r.present).map(|r| (r.group_id, r.account_id)).collect();
+    let there: HashSet<(Uuid, Uuid)> = rows.iter().map(|r| (r.group_id, r.account_id)).collect();
+    let by_id: HashMap<Uuid, &GroupView> = groups.values().map(|g| (g.id, g)).collect();
+    let mut changes = Vec::new();
+    let emit = mode != Mode::Safe { baseline: true };
+
+    let added: Vec<(Uuid, Uuid)> = desired.difference(&there).copied().collect();
+    insert(tx, &added).await?;
+    set_present(tx, &desired.intersection(&held).copied().collect::<Vec<_>>(), true).await?;
+    for (group, account) in added.iter().filter(|_| emit) {
+        changes.push(MembershipChange { identity: identity[account], group: by_id[group].clone(), added: true });
+    }
+    let (mut waits, mut gone) = (Vec::new(), Vec::new());
+    for row in rows.iter().filter(|r| r.present && !desired.contains(&(r.group_id, r.account_id))) {
+        let pair = (row.group_id, row.account_id);
+        if row.privileged && matches!(mode, Mode::Safe { .. }) {
+            waits.push(pair);
+            continue;
+        }
+        gone.push(pair);
+        let group = GroupView { id: row.group_id, name: row.display_name.clone(), privileged: row.privileged };
+        changes.push(MembershipChange { identity: identity[&row.account_id], group, added: false });
+    }
+    set_present(tx, &waits, false).await?;
+    delete(tx, &gone).await?;
+    Ok(changes)
+}
+
+/// Finds or creates the groups of these names at the cause's source.
+async fn ensure(
+    tx: &mut PgConnection,
+    directory: &Directory,
+    cause: &Cause,
+    names: &BTreeSet<&String>,
+) -> Result<BTreeMap<String, GroupView>> {
+    let names: Vec<String> = names.iter().map(|n| (*n).clone()).collect();
+    let privileged: Vec<bool> = names.iter().map(|n| directory.sources.is_privileged(n)).collect();
+    let created = sqlx::query!(
+        r#"INSERT INTO directory.groups (source, native_id, display_name, privileged, content_hash, version, last_bulk, recorded_at)
+           SELECT $1, d.name, d.name, d.privileged, ''::bytea, 1, 1, clock_timestamp()
+           FROM UNNEST($2::text[], $3::bool[]) AS d(name, privileged) ORDER BY d.name
+           ON CONFLICT (source, native_id) DO NOTHING
+           RETURNING id, display_name, privileged, recorded_at"#,
+        cause.source(),
+        &names,
+        &privileged
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut stamped = Vec::new();
+    for group in &created {
+        let mut head = Head {
+            kind: SubjectKind::Group,
+            id: group.id,
+            version: 0,
+            last_urgent: 0,
+            last_bulk: 0,
+            recorded_at: DateTime::UNIX_EPOCH,
+        };
+        let view = GroupView { id: group.id, name: group.display_name.clone(), privileged: group.privileged };
+        let draft = Draft {
+            event_type: EventType::GroupCreated,
+            data: json!({"source": cause.source, "privileged": group.privileged}),
+            context: Context { group: Some(view), ..Context::default() },
+            privileged: group.privileged,
+        };
+        stamped.extend(events::stamp(&mut head, vec![draft], cause.class, group.recorded_at));
+    }
+    events::append(tx, cause, &stamped).await?;
+    let all = sqlx::query!(
+        "SELECT id, native_id, display_name, privileged FROM directory.groups WHERE source = $1 AND native_id = ANY($2)",
+        cause.source(),
+        &names
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(all
+        .into_iter()
+        .map(|g| (g.native_id, GroupView { id: g.id, name: g.display_name, privileged: g.privileged }))
+        .collect())
+}
+
+/// Binds members that were named before these accounts arrived, by native id or external id.
+pub(crate) async fn bind_pending(
+    tx: &mut PgConnection,
+    cause: &Cause,
+    arrived: &[(Uuid, Uuid, &AccountFacts)],
+) -> Result<Vec<MembershipChange>> {
+    if arrived.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut waiting: HashMap<String, (Uuid, Uuid)> = HashMap::new();
+    for (account, identity, facts) in arrived {
+        for reference in [Some(&facts.native_id), facts.external_id.as_ref()].into_iter().flatten() {
+            waiting.insert(reference.clone(), (*account, *identity));
+        }
+    }
+    let references: Vec<String> = waiting.keys().cloned().collect();
+    let bound = sqlx::query!(
+        "DELETE FROM directory.pending_members p USING directory.groups g
+         WHERE p.reference = ANY($1) AND g.id = p.group_id AND g.source = $2
+         RETURNING p.group_id, p.reference, g.display_name, g.privileged",
+        &references,
+        cause.source()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let pairs: Vec<(Uuid, Uuid)> = bound.iter().map(|b| (b.group_id, waiting[&b.reference].0)).collect();
+    insert(tx, &pairs).await?;
+    Ok(bound
+        .into_iter()
+        .map(|b| MembershipChange {
+            identity: waiting[&b.reference].1,
+            group: GroupView { id: b.group_id, name: b.display_name, privileged: b.privileged },
+            added: true,
+        })
+        .collect())
+}
+
+fn split(pairs: &[(Uuid, Uuid)]) -> (Vec<Uuid>, Vec<Uuid>) {
+    pairs.iter().copied().unzip()
+}
+
+/// Adds pairs; those that are there already stay. Returns the pairs that are new.
+pub(crate) async fn insert(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid)>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (groups, accounts) = split(pairs);
+    let rows = sqlx::query!(
+        "INSERT INTO directory.memberships AS m (group_id, account_id, present, counted)
+         SELECT g, a, true, true FROM UNNEST($1::uuid[], $2::uuid[]) AS d(g, a) ORDER BY g, a
+         ON CONFLICT (group_id, account_id) DO UPDATE SET present = true WHERE NOT m.present
+         RETURNING group_id, account_id, (xmax = 0) AS \"new!\"",
+        &groups,
+        &accounts
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().filter(|r| r.new).map(|r| (r.group_id, r.account_id)).collect())
+}
+
+async fn set_present(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)], present: bool) -> Result<()> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let (groups, accounts) = split(pairs);
+    sqlx::query!(
+        "UPDATE directory.memberships m SET present = $3 FROM UNNEST($1::uuid[], $2::uuid[]) AS d(g, a)
+         WHERE m.group_id = d.g AND m.account_id = d.a",
+        &groups,
+        &accounts,
+        present
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes pairs. Returns those that were there.
+pub(crate) async fn delete(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid)>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (groups, accounts) = split(pairs);
+    let rows = sqlx::query!(
+        "DELETE FROM directory.memberships m USING UNNEST($1::uuid[], $2::uuid[]) AS d(g, a)
+         WHERE m.group_id = d.g AND m.account_id = d.a RETURNING m.group_id, m.account_id",
+        &groups,
+        &accounts
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.group_id, r.account_id)).collect())
+}

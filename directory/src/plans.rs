@@ -1,0 +1,202 @@
+//! Plans: what a run would have done to people's access, kept until a person answers.
+
+use chrono::{DateTime, Utc};
+use lifecycle::brake::{Counts, Reason};
+use lifecycle::{Class, EventType};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::apply::{CHUNK, Cause};
+use crate::checkpoints::{self, Fence};
+use crate::runs::{Difference, differences, emit, lock_source, release};
+use crate::{Directory, Error, Result};
+
+/// A plan as people see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanRow {
+    pub id: Uuid,
+    pub source: String,
+    pub state: String,
+    pub counts: Value,
+    pub reasons: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub decided_at: Option<DateTime<Utc>>,
+    pub decided_by: Option<String>,
+}
+
+/// What approving did.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PlanVerdict {
+    /// Rows of the plan that count now.
+    pub applied: usize,
+    /// Rows whose fact had changed since, so that the plan no longer speaks of them.
+    pub skipped: usize,
+}
+
+impl Directory {
+    /// Holds everything that waits at a source as one immutable plan; an earlier held plan of the source is superseded.
+    pub async fn hold(
+        &self,
+        cause: &Cause,
+        fence: &Fence,
+        counts: &Counts,
+        reasons: &[Reason],
+        rows: i64,
+        fingerprint: &str,
+    ) -> Result<Uuid> {
+        let id = Uuid::now_v7();
+        let source = cause.source();
+        let mut tx = self.pool.begin().await?;
+        checkpoints::hold(&mut tx, fence).await?;
+        let mut head = lock_source(&mut tx, source).await?;
+        let items = differences(&mut tx, source).await?;
+        sqlx::query!(
+            "UPDATE directory.plans SET state = 'superseded', decided_at = clock_timestamp() WHERE source = $1 AND state = 'held'",
+            source
+        )
+        .execute(&mut *tx)
+        .await?;
+        let counts = serde_json::to_value(counts).expect("counts are numbers");
+        sqlx::query!(
+            "INSERT INTO directory.plans (id, source, state, counts, reasons, rows, fingerprint) VALUES ($1, $2, 'held', $3, $4, $5, $6)",
+            id,
+            source,
+            counts,
+            serde_json::to_value(reasons).expect("reasons are plain data"),
+            rows,
+            fingerprint
+        )
+        .execute(&mut *tx)
+        .await?;
+        let ordinals: Vec<i32> = (1i32..).take(items.len()).collect();
+        let classes: Vec<String> = items.iter().map(|i| i.class.to_owned()).collect();
+        let accounts: Vec<Uuid> = items.iter().map(|i| i.account).collect();
+        let groups: Vec<Option<Uuid>> = items.iter().map(|i| i.group).collect();
+        let counted: Vec<Option<String>> = items.iter().map(|i| i.counted.clone()).collect();
+        let facts: Vec<Option<String>> = items.iter().map(|i| i.fact.clone()).collect();
+        sqlx::query!(
+            "INSERT INTO directory.plan_items (plan_id, ordinal, class, account_id, group_id, counted, fact)
+             SELECT $1, * FROM UNNEST($2::int4[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[])",
+            id,
+            &ordinals,
+            &classes,
+            &accounts,
+            &groups as &[Option<Uuid>],
+            &counted as &[Option<String>],
+            &facts as &[Option<String>]
+        )
+        .execute(&mut *tx)
+        .await?;
+        emit(&mut tx, &mut head, cause, EventType::SourceHeld, json!({"plan": id, "counts": counts})).await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(id)
+    }
+
+    /// A complete run that has nothing to hold answers what an earlier one held.
+    pub async fn supersede_held(&self, source: &str) -> Result<()> {
+        sqlx::query!(
+            "UPDATE directory.plans SET state = 'superseded', decided_at = clock_timestamp() WHERE source = $1 AND state = 'held'",
+            source
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    pub async fn plans(&self, held_only: bool) -> Result<Vec<PlanRow>> {
+        let rows = sqlx::query!(
+            "SELECT id, source, state, counts, reasons, created_at, decided_at, decided_by FROM directory.plans
+             WHERE NOT $1 OR state = 'held' ORDER BY created_at DESC LIMIT 500",
+            held_only
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|r| PlanRow {
+                id: r.id,
+                source: r.source,
+                state: r.state,
+                counts: r.counts,
+                reasons: sentences(r.reasons),
+                created_at: r.created_at,
+                decided_at: r.decided_at,
+                decided_by: r.decided_by,
+            })
+            .collect())
+    }
+
+    /// Applies exactly the rows of a held plan, though the source may have changed since. Can be repeated after a crash.
+    pub async fn approve(&self, plan: Uuid, by: &str) -> Result<PlanVerdict> {
+        let row = sqlx::query!("SELECT source, state, rows, fingerprint FROM directory.plans WHERE id = $1", plan)
+            .fetch_optional(&self.pool)
+            .await?
+            .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
+        if !matches!(row.state.as_str(), "held" | "approved") {
+            return Err(Error::Refused(format!("plan {plan} is {}, only a held plan can be approved", row.state)));
+        }
+        let items: Vec<Difference> = sqlx::query!(
+            "SELECT class, account_id, group_id, counted, fact FROM directory.plan_items WHERE plan_id = $1 ORDER BY ordinal",
+            plan
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|i| Difference { class: "", account: i.account_id, group: i.group_id, counted: i.counted, fact: i.fact })
+        .collect();
+        let decided_at = sqlx::query_scalar!(
+            r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()), decided_by = $2
+               WHERE id = $1 AND state IN ('held', 'approved') RETURNING decided_at AS "at!""#,
+            plan,
+            by
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or_else(|| Error::Refused(format!("plan {plan} was decided by somebody else just now")))?;
+        let cause = Cause {
+            source: Some(row.source.clone()),
+            class: Class::of_plan(items.len()),
+            effective_at: None,
+            received_at: Some(decided_at),
+            via: "plan approved",
+        };
+        let mut applied = 0;
+        for chunk in items.chunks(CHUNK) {
+            let mut tx = self.pool.begin().await?;
+            applied += release(&mut tx, self, &cause, chunk).await?.0;
+            tx.commit().await?;
+            self.wake.pending.ring();
+        }
+        let mut tx = self.pool.begin().await?;
+        let mut head = lock_source(&mut tx, &row.source).await?;
+        emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
+        sqlx::query!("UPDATE directory.plans SET state = 'applied' WHERE id = $1", plan).execute(&mut *tx).await?;
+        sqlx::query!(
+            "UPDATE directory.sources SET rows_applied = $2, fingerprint = $3, baseline_open = false WHERE name = $1",
+            row.source,
+            row.rows,
+            row.fingerprint
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!("UPDATE working.source_status SET state = 'ok', note = NULL WHERE source = $1 AND state = 'held'", row.source)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(PlanVerdict { applied, skipped: items.len() - applied })
+    }
+
+    /// The source's held plan, if there is one.
+    pub async fn held_plan(&self, source: &str) -> Result<Option<Uuid>> {
+        Ok(sqlx::query_scalar!("SELECT id FROM directory.plans WHERE source = $1 AND state = 'held'", source)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+}
+
+fn sentences(reasons: Value) -> Vec<String> {
+    serde_json::from_value::<Vec<Reason>>(reasons).map(|all| all.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}

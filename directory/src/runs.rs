@@ -1,0 +1,355 @@
+//! The end of a run: who is missing, whose dates passed, what waits for the brake, and letting it through.
+
+use chrono::{DateTime, Utc};
+use lifecycle::account::standing_at;
+use lifecycle::brake::Counts;
+use lifecycle::{EventType, GroupView, Standing, SubjectKind};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::apply::{Applied, CHUNK, Cause, Mode, Page, mark_seen, observe};
+use crate::checkpoints::{self, Fence};
+use crate::events::{self, Draft, Head};
+use crate::settle::{MembershipChange, Touched, settle};
+use crate::{Directory, Error, Result};
+
+/// How a complete run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct RunEnd<'a> {
+    pub next: &'a Value,
+    pub rows: i64,
+    pub fingerprint: &'a str,
+    /// Not held.
+    pub applied: bool,
+}
+
+/// One difference between fact and counted: a row of a plan.
+#[derive(Debug, Clone)]
+pub(crate) struct Difference {
+    pub class: &'static str,
+    pub account: Uuid,
+    pub group: Option<Uuid>,
+    pub counted: Option<String>,
+    pub fact: Option<String>,
+}
+
+impl Directory {
+    pub async fn start_run(&self, run: Uuid, source: &str) -> Result<()> {
+        sqlx::query!("INSERT INTO working.runs (id, source) VALUES ($1, $2)", run, source).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub async fn end_run(&self, run: Uuid, outcome: &str, rows: Option<i64>, counts: &Value, error: Option<&str>) -> Result<()> {
+        sqlx::query!(
+            "UPDATE working.runs SET ended_at = clock_timestamp(), outcome = $2, rows = $3, counts = $4, error = $5 WHERE id = $1",
+            run,
+            outcome,
+            rows,
+            counts,
+            error
+        )
+        .execute(&self.pool)
+        .await?;
+        sqlx::query!("DELETE FROM scratch.seen WHERE run = $1", run).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Marks accounts that a complete snapshot did not contain. The fact is stored; whether it counts is the plan's matter.
+    pub async fn mark_absent(&self, fence: &Fence, run: Uuid, fact: Standing) -> Result<u64> {
+        let mut tx = self.pool.begin().await?;
+        checkpoints::hold(&mut tx, fence).await?;
+        let missing = absent(&mut tx, &fence.source, run, fact).await?;
+        tx.commit().await?;
+        Ok(missing)
+    }
+
+    /// Lets dates that have passed act: a first day counts at once, a last day is a difference for the plan.
+    pub async fn pass_dates(&self, cause: &Cause, fence: &Fence, now: DateTime<Utc>) -> Result<()> {
+        let rows = sqlx::query!(
+            "SELECT id, identity_id, stated, starts_at, ends_at, fact, counted FROM directory.accounts
+             WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)",
+            cause.source(),
+            now
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let due: Vec<(Uuid, Uuid, Standing, Standing)> = rows
+            .into_iter()
+            .filter_map(|r| {
+                let stated = Standing::parse(&r.stated)?;
+                let (fact, counted) = (Standing::parse(&r.fact)?, Standing::parse(&r.counted)?);
+                let now_fact = standing_at(stated, r.starts_at, r.ends_at, now);
+                let counts = if now_fact.is_dangerous_after(counted) { counted } else { now_fact };
+                (now_fact != fact && now_fact != Standing::Unknown).then_some((r.id, r.identity_id, now_fact, counts))
+            })
+            .collect();
+        for chunk in due.chunks(CHUNK) {
+            let mut tx = self.pool.begin().await?;
+            checkpoints::hold(&mut tx, fence).await?;
+            let ids: Vec<Uuid> = chunk.iter().map(|d| d.0).collect();
+            let facts: Vec<String> = chunk.iter().map(|d| d.2.to_string()).collect();
+            let counted: Vec<String> = chunk.iter().map(|d| d.3.to_string()).collect();
+            sqlx::query!(
+                "UPDATE directory.accounts a SET fact = d.fact, counted = d.counted, version = version + 1,
+                     changed_at = clock_timestamp()
+                 FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS d(id, fact, counted) WHERE a.id = d.id",
+                &ids,
+                &facts,
+                &counted
+            )
+            .execute(&mut *tx)
+            .await?;
+            let touched = Touched { changed: chunk.iter().map(|d| d.1).collect(), ..Touched::default() };
+            settle(&mut tx, &self.sources, cause, touched).await?;
+            tx.commit().await?;
+        }
+        self.wake.pending.ring();
+        Ok(())
+    }
+
+    /// What waits at a source, by class.
+    pub async fn waiting_counts(&self, source: &str) -> Result<Counts> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(count(&differences(&mut connection, source).await?))
+    }
+
+    /// What a run of this snapshot would do, found by doing it in one transaction that is rolled back. The account facts must
+    /// be the whole snapshot.
+    pub async fn rehearse(&self, cause: &Cause, page: &Page<'_>, absence: Option<Standing>) -> Result<(Applied, Counts)> {
+        let mut tx = self.pool.begin().await?;
+        let mut applied = Applied::default();
+        mark_seen(&mut tx, page.run, page.seen_only).await?;
+        for chunk in page.accounts.chunks(CHUNK) {
+            let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
+            mark_seen(&mut tx, page.run, &ids).await?;
+            let (_, done) = observe(&mut tx, self, cause, chunk, Mode::Safe { baseline: page.baseline }, false).await?;
+            applied.created += done.created;
+            applied.updated += done.updated;
+            applied.unchanged += done.unchanged;
+        }
+        if let Some(fact) = absence {
+            absent(&mut tx, cause.source(), page.run, fact).await?;
+        }
+        let counts = count(&differences(&mut tx, cause.source()).await?);
+        tx.rollback().await?;
+        Ok((applied, counts))
+    }
+
+    /// Active identities with an account at this source.
+    pub async fn active_at(&self, source: &str) -> Result<u64> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(DISTINCT i.id) AS "count!" FROM directory.identities i
+               JOIN directory.accounts a ON a.identity_id = i.id WHERE a.source = $1 AND i.state = 'active'"#,
+            source
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Lets everything that waits at a source count, in chunks.
+    pub async fn release_all(&self, cause: &Cause, fence: &Fence) -> Result<usize> {
+        let mut connection = self.pool.acquire().await?;
+        let all = differences(&mut connection, cause.source()).await?;
+        drop(connection);
+        let mut events = 0;
+        for chunk in all.chunks(CHUNK) {
+            let mut tx = self.pool.begin().await?;
+            checkpoints::hold(&mut tx, fence).await?;
+            events += release(&mut tx, self, cause, chunk).await?.1;
+            tx.commit().await?;
+            self.wake.pending.ring();
+        }
+        Ok(events)
+    }
+
+    /// Ends a complete run: advances the checkpoint, and, when it was applied and not held, makes it the measure for the next
+    /// one. Emits `source.baselined` after the first.
+    pub async fn finish_complete(&self, cause: &Cause, fence: &Fence, end: &RunEnd<'_>) -> Result<()> {
+        let RunEnd { next, rows, fingerprint, applied } = *end;
+        let mut tx = self.pool.begin().await?;
+        checkpoints::advance(&mut tx, fence, next).await?;
+        let source = cause.source();
+        let mut head = lock_source(&mut tx, source).await?;
+        let first = sqlx::query_scalar!("SELECT baselined_at FROM directory.sources WHERE name = $1", source)
+            .fetch_one(&mut *tx)
+            .await?
+            .is_none();
+        if first {
+            emit(&mut tx, &mut head, cause, EventType::SourceBaselined, json!({"source": source, "rows": rows})).await?;
+        }
+        sqlx::query!(
+            "UPDATE directory.sources SET baselined_at = coalesce(baselined_at, clock_timestamp()),
+                 baseline_open = baseline_open AND NOT $2,
+                 rows_applied = CASE WHEN $2 THEN $3 ELSE rows_applied END,
+                 fingerprint = CASE WHEN $2 OR fingerprint IS NULL THEN $4 ELSE fingerprint END
+             WHERE name = $1",
+            source,
+            applied,
+            rows,
+            fingerprint
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(())
+    }
+}
+
+fn count(differences: &[Difference]) -> Counts {
+    let mut counts = Counts::default();
+    for difference in differences {
+        match difference.class {
+            "disable" => counts.disable += 1,
+            "delete" => counts.delete += 1,
+            _ => counts.privileged_loss += 1,
+        }
+    }
+    counts
+}
+
+/// Marks accounts that a complete snapshot did not contain.
+async fn absent(tx: &mut PgConnection, source: &str, run: Uuid, fact: Standing) -> Result<u64> {
+    let done = sqlx::query!(
+        "UPDATE directory.accounts a
+         SET stated = $3, fact = $3, tombstone = 'out_of_scope', content_hash = ''::bytea, version = version + 1,
+             changed_at = clock_timestamp()
+         WHERE source = $1 AND tombstone IS NULL
+           AND NOT EXISTS (SELECT FROM scratch.seen s WHERE s.run = $2 AND s.native_id = a.native_id)",
+        source,
+        run,
+        fact.as_str()
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Everything at a source whose fact would end access and does not count yet.
+pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<Vec<Difference>> {
+    let accounts = sqlx::query!(
+        "SELECT id, fact, counted FROM directory.accounts
+         WHERE source = $1 AND fact <> counted AND fact IN ('inactive', 'gone') ORDER BY id",
+        source
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let members = sqlx::query!(
+        "SELECT m.group_id, m.account_id FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+         WHERE g.source = $1 AND m.present <> m.counted AND NOT m.present ORDER BY 1, 2",
+        source
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut all: Vec<Difference> = accounts
+        .into_iter()
+        .map(|a| Difference {
+            class: if a.fact == "gone" { "delete" } else { "disable" },
+            account: a.id,
+            group: None,
+            counted: Some(a.counted),
+            fact: Some(a.fact),
+        })
+        .collect();
+    all.extend(members.into_iter().map(|m| Difference {
+        class: "privileged-loss",
+        account: m.account_id,
+        group: Some(m.group_id),
+        counted: None,
+        fact: None,
+    }));
+    Ok(all)
+}
+
+/// Lets exactly these differences count, as far as their fact is still the one they state. Returns how many did, and events.
+pub(crate) async fn release(
+    tx: &mut PgConnection,
+    directory: &Directory,
+    cause: &Cause,
+    items: &[Difference],
+) -> Result<(usize, usize)> {
+    let standing: Vec<&Difference> = items.iter().filter(|d| d.group.is_none()).collect();
+    let ids: Vec<Uuid> = standing.iter().map(|d| d.account).collect();
+    let facts: Vec<Option<String>> = standing.iter().map(|d| d.fact.clone()).collect();
+    sqlx::query!("SELECT id FROM directory.accounts WHERE id = ANY($1) ORDER BY native_id FOR UPDATE", &ids)
+        .fetch_all(&mut *tx)
+        .await?;
+    let released = sqlx::query!(
+        "UPDATE directory.accounts a SET counted = a.fact FROM UNNEST($1::uuid[], $2::text[]) AS d(id, fact)
+         WHERE a.id = d.id AND a.fact = d.fact AND a.counted <> a.fact RETURNING a.identity_id",
+        &ids,
+        &facts as &[Option<String>]
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut touched = Touched { changed: released.iter().map(|r| r.identity_id).collect(), ..Touched::default() };
+    let groups: Vec<Uuid> = items.iter().filter_map(|d| d.group).collect();
+    let accounts: Vec<Uuid> = items.iter().filter(|d| d.group.is_some()).map(|d| d.account).collect();
+    let lost = sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM directory.memberships m USING UNNEST($1::uuid[], $2::uuid[]) AS d(g, a)
+             WHERE m.group_id = d.g AND m.account_id = d.a AND NOT m.present RETURNING m.group_id, m.account_id)
+         SELECT g.id, g.display_name, g.privileged, a.identity_id FROM gone
+         JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id",
+        &groups,
+        &accounts
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let count = released.len() + lost.len();
+    touched.memberships = lost
+        .into_iter()
+        .map(|l| MembershipChange {
+            identity: l.identity_id,
+            group: GroupView { id: l.id, name: l.display_name, privileged: l.privileged },
+            added: false,
+        })
+        .collect();
+    let settled = settle(tx, &directory.sources, cause, touched).await?;
+    Ok((count, settled.events))
+}
+
+pub(crate) async fn lock_source(tx: &mut PgConnection, name: &str) -> Result<Head> {
+    let row = sqlx::query!(
+        "SELECT id, version, last_urgent, last_bulk, recorded_at FROM directory.sources WHERE name = $1 FOR UPDATE",
+        name
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| Error::Refused(format!("no source is called {name}")))?;
+    Ok(Head {
+        kind: SubjectKind::Source,
+        id: row.id,
+        version: row.version,
+        last_urgent: row.last_urgent,
+        last_bulk: row.last_bulk,
+        recorded_at: row.recorded_at,
+    })
+}
+
+/// Writes one event about a source.
+pub(crate) async fn emit(
+    tx: &mut PgConnection,
+    head: &mut Head,
+    cause: &Cause,
+    event_type: EventType,
+    data: Value,
+) -> Result<()> {
+    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
+    let draft = Draft { event_type, data, context: lifecycle::Context::default(), privileged: false };
+    let stamped = events::stamp(head, vec![draft], cause.class, now);
+    events::append(tx, cause, &stamped).await?;
+    sqlx::query!(
+        "UPDATE directory.sources SET version = $2, last_urgent = $3, last_bulk = $4, recorded_at = $5 WHERE id = $1",
+        head.id,
+        head.version,
+        head.last_urgent,
+        head.last_bulk,
+        head.recorded_at
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! What a SCIM client of one source does to its accounts. It sees that source's accounts only, by the ids that Leaver issued.
+
+use std::collections::BTreeSet;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use lifecycle::{AccountFacts, Standing};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::accounts::{AccountRow, Raw};
+use crate::apply::{Cause, Mode, observe};
+use crate::settle::{Touched, settle};
+use crate::{Directory, Error, Result};
+
+/// One equality that every result satisfies. Names without case, ids as they stand (RFC 7643 §4.1, caseExact).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserFilter {
+    Id(String),
+    UserName(String),
+    ExternalId(String),
+    DisplayName(String),
+    /// Any of the user's addresses; with `kind` only one of this type, such as `work`.
+    Email { value: String, kind: Option<String> },
+}
+
+const COLUMNS: &str = "id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
+     manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at";
+
+/// How often a write that met another writer is done again before the caller is told to.
+const TRIES: usize = 5;
+
+impl Directory {
+    pub async fn user(&self, source: &str, native_id: &str) -> Result<Option<AccountRow>> {
+        let mut connection = self.pool.acquire().await?;
+        visible(&mut connection, source, native_id, false).await
+    }
+
+    /// A page of accounts in a stable order, and how many match in all. `filter`: all must hold. `start` counts from 0.
+    pub async fn users(&self, source: &str, filter: &[UserFilter], start: i64, count: i64) -> Result<(Vec<AccountRow>, i64)> {
+        let build = |select: &str| {
+            let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.accounts WHERE source = "));
+            query.push_bind(source.to_owned());
+            query.push(" AND tombstone IS DISTINCT FROM 'hard'");
+            for condition in filter {
+                match condition {
+                    UserFilter::Id(v) => query.push(" AND native_id = ").push_bind(v.clone()),
+                    UserFilter::ExternalId(v) => query.push(" AND external_id = ").push_bind(v.clone()),
+                    UserFilter::UserName(v) => query.push(" AND lower(user_name) = ").push_bind(v.to_lowercase()),
+                    UserFilter::DisplayName(v) => query.push(" AND lower(display_name) = ").push_bind(v.to_lowercase()),
+                    UserFilter::Email { value, kind } => {
+                        query.push(
+                            " AND EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(attributes -> 'emails')
+                                  WHEN 'array' THEN attributes -> 'emails' ELSE '[]' END) e WHERE lower(e ->> 'value') = ",
+                        );
+                        query.push_bind(value.to_lowercase());
+                        if let Some(kind) = kind {
+                            query.push(" AND lower(e ->> 'type') = ").push_bind(kind.to_lowercase());
+                        }
+                        query.push(")")
+                    }
+                };
+            }
+            query
+        };
+        let total: i64 = build("count(*)").build_query_scalar().fetch_one(&self.pool).await?;
+        if count == 0 || total == 0 {
+            return Ok((Vec::new(), total));
+        }
+        let mut page = build(COLUMNS);
+        page.push(" ORDER BY created_at, id OFFSET ").push_bind(start).push(" LIMIT ").push_bind(count);
+        let rows: Vec<Raw> = page.build_query_as().fetch_all(&self.pool).await?;
+        Ok((rows.into_iter().map(AccountRow::try_from).collect::<Result<_>>()?, total))
+    }
+
+    /// Creates an account under the fresh id in `facts`, or revives the returning user's: an inactive or deleted account of
+    /// the same `userName` or `externalId` keeps its id. Errors: [`Error::Taken`] when an active one has the name.
+    pub async fn create_user(&self, cause: &Cause, facts: &AccountFacts) -> Result<AccountRow> {
+        self.retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let mut facts = facts.clone();
+            if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
+                facts.native_id = returning;
+            }
+            let row = self.push(&mut tx, cause, &facts).await?;
+            tx.commit().await?;
+            self.wake.pending.ring();
+            Ok(row)
+        }.boxed())
+        .await
+    }
+
+    /// Changes an account under its lock. `change` sees it as it is and says what it becomes, or why not.
+    pub async fn change_user<E: Send>(
+        &self,
+        cause: &Cause,
+        native_id: &str,
+        change: impl Fn(&AccountRow) -> Result<AccountFacts, E> + Sync,
+    ) -> Result<Option<Result<AccountRow, E>>> {
+        self.retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+            let facts = match change(&current) {
+                Ok(facts) => facts,
+                Err(refusal) => return Ok(Some(Err(refusal))),
+            };
+            let row = self.push(&mut tx, cause, &facts).await?;
+            tx.commit().await?;
+            self.wake.pending.ring();
+            Ok(Some(Ok(row)))
+        }.boxed())
+        .await
+    }
+
+    /// Deletes an account for good. Whether there was one.
+    pub async fn delete_user(&self, cause: &Cause, native_id: &str) -> Result<bool> {
+        self.retrying(|| async {
+            let mut tx = self.pool.begin().await?;
+            let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
+            sqlx::query!(
+                "UPDATE directory.accounts SET stated = 'gone', fact = 'gone', counted = 'gone', tombstone = 'hard',
+                     unique_name = NULL, content_hash = ''::bytea, version = version + 1, changed_at = clock_timestamp()
+                 WHERE id = $1",
+                current.id
+            )
+            .execute(&mut *tx)
+            .await?;
+            let touched = Touched { changed: BTreeSet::from([current.identity_id]), ..Touched::default() };
+            settle(&mut tx, &self.sources, cause, touched).await?;
+            tx.commit().await?;
+            self.wake.pending.ring();
+            Ok(true)
+        }.boxed())
+        .await
+    }
+
+    async fn push(&self, tx: &mut PgConnection, cause: &Cause, facts: &AccountFacts) -> Result<AccountRow> {
+        let (touched, _) = observe(tx, self, cause, std::slice::from_ref(facts), Mode::Through, true).await?;
+        settle(tx, &self.sources, cause, touched).await?;
+        visible(tx, cause.source(), &facts.native_id, false)
+            .await?
+            .ok_or_else(|| Error::Inconsistent { table: "accounts", column: "native_id", row: facts.native_id.clone() })
+    }
+
+    /// Does a transaction again when it met another writer.
+    pub(crate) async fn retrying<'a, T>(&self, work: impl Fn() -> BoxFuture<'a, Result<T>>) -> Result<T> {
+        for _ in 1..TRIES {
+            match work().await {
+                Err(Error::Conflict(_)) => {}
+                other => return other,
+            }
+        }
+        work().await
+    }
+}
+
+async fn visible(connection: &mut PgConnection, source: &str, native_id: &str, lock: bool) -> Result<Option<AccountRow>> {
+    let row = if lock {
+        sqlx::query_as!(
+            Raw,
+            "SELECT id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
+                    manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at
+             FROM directory.accounts WHERE source = $1 AND native_id = $2 AND tombstone IS DISTINCT FROM 'hard' FOR UPDATE",
+            source,
+            native_id
+        )
+        .fetch_optional(connection)
+        .await?
+    } else {
+        sqlx::query_as!(
+            Raw,
+            "SELECT id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
+                    manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at
+             FROM directory.accounts WHERE source = $1 AND native_id = $2 AND tombstone IS DISTINCT FROM 'hard'",
+            source,
+            native_id
+        )
+        .fetch_optional(connection)
+        .await?
+    };
+    row.map(AccountRow::try_from).transpose()
+}
+
+/// The native id of the account that this user had before. Okta never deletes: it deactivates, then posts the same user anew.
+async fn returning(tx: &mut PgConnection, source: &str, facts: &AccountFacts) -> Result<Option<String>> {
+    let rows = sqlx::query!(
+        "SELECT native_id, fact, tombstone, lower(user_name) IS NOT DISTINCT FROM lower($2) AS \"same_name!\"
+         FROM directory.accounts
+         WHERE source = $1 AND (lower(user_name) = lower($2) OR external_id = $3)
+         ORDER BY (tombstone IS NOT DISTINCT FROM 'hard'), changed_at DESC FOR UPDATE",
+        source,
+        facts.profile.user_name,
+        facts.external_id
+    )
+    .fetch_all(tx)
+    .await?;
+    for row in &rows {
+        let away = Standing::parse(&row.fact).is_some_and(Standing::denies);
+        if away {
+            return Ok(Some(row.native_id.clone()));
+        }
+        if row.same_name {
+            return Err(Error::Taken { what: "userName" });
+        }
+    }
+    Ok(None)
+}
+
+/// A fresh SCIM id.
+pub fn new_id() -> String {
+    Uuid::new_v4().to_string()
+}

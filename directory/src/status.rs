@@ -1,0 +1,159 @@
+//! How revocations and sources are doing.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Directory, Result};
+
+/// A revocation with what each downstream has answered.
+#[derive(Debug, Clone, Serialize)]
+pub struct RevocationRow {
+    pub id: Uuid,
+    pub subject: Uuid,
+    /// The worst of its downstreams: `owed`, `stuck`, `applied`, `verified` or `settled`.
+    pub state: String,
+    pub at: DateTime<Utc>,
+    pub reason: Option<String>,
+    pub asked_by: Option<String>,
+    pub receipts: Vec<Value>,
+}
+
+/// How a source does.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatus {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub state: String,
+    pub last_run: Option<DateTime<Utc>>,
+    pub next_run: Option<DateTime<Utc>>,
+    pub accounts: i64,
+    pub note: Option<String>,
+}
+
+/// From worst to best.
+const ORDER: [&str; 5] = ["owed", "stuck", "applied", "verified", "settled"];
+
+impl Directory {
+    pub async fn revocation(&self, id: Uuid) -> Result<Option<RevocationRow>> {
+        let Some(row) = sqlx::query!(
+            "SELECT id, subject_id, at, reason, asked_by, downstreams FROM ledger.revocations WHERE id = $1",
+            id
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        else {
+            return Ok(None);
+        };
+        let receipts = sqlx::query!(
+            "SELECT downstream, state, found, ended, resurrected, collateral, applied_at, verified_at, settled_at, stuck_at, note
+             FROM ledger.receipts WHERE revocation = $1",
+            id
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut worst = "settled";
+        let mut items = Vec::new();
+        for downstream in &row.downstreams {
+            let receipt = receipts.iter().find(|r| &r.downstream == downstream);
+            let state = receipt.map_or("owed", |r| r.state.as_str());
+            let rank = |s: &str| ORDER.iter().position(|o| *o == s).unwrap_or(0);
+            if rank(state) < rank(worst) {
+                worst = ORDER[rank(state)];
+            }
+            items.push(json!({
+                "revocation": id,
+                "downstream": downstream,
+                "state": state,
+                "asked": row.at,
+                "found": receipt.map_or(0, |r| r.found),
+                "ended": receipt.map_or(0, |r| r.ended),
+                "resurrected": receipt.map_or(0, |r| r.resurrected),
+                "collateral": receipt.map_or(0, |r| r.collateral),
+                "at": {
+                    "applied": receipt.and_then(|r| r.applied_at),
+                    "verified": receipt.and_then(|r| r.verified_at),
+                    "settled": receipt.and_then(|r| r.settled_at),
+                    "stuck": receipt.and_then(|r| r.stuck_at),
+                },
+                "note": receipt.and_then(|r| r.note.clone()),
+            }));
+        }
+        Ok(Some(RevocationRow {
+            id,
+            subject: row.subject_id,
+            state: worst.to_owned(),
+            at: row.at,
+            reason: row.reason,
+            asked_by: row.asked_by,
+            receipts: items,
+        }))
+    }
+
+    pub async fn source_statuses(&self) -> Result<Vec<SourceStatus>> {
+        Ok(sqlx::query!(
+            r#"SELECT s.name, s.kind, coalesce(w.state, 'ok') AS "state!", w.last_run AS "last_run?", w.next_run AS "next_run?",
+                      w.note AS "note?",
+                      (SELECT count(*) FROM directory.accounts a WHERE a.source = s.name AND a.tombstone IS NULL) AS "accounts!"
+               FROM directory.sources s LEFT JOIN working.source_status w ON w.source = s.name ORDER BY s.name"#
+        )
+        .fetch_all(&self.pool)
+        .await?
+        .into_iter()
+        .map(|r| SourceStatus {
+            name: r.name,
+            kind: r.kind,
+            state: r.state,
+            last_run: r.last_run,
+            next_run: r.next_run,
+            accounts: r.accounts,
+            note: r.note,
+        })
+        .collect())
+    }
+
+    /// Notes how a source does. `ran`: a run ended just now. `failed`: it failed; else the count of failures starts anew.
+    pub async fn set_source_status(
+        &self,
+        source: &str,
+        state: &str,
+        note: Option<&str>,
+        next_run: Option<DateTime<Utc>>,
+        ran: bool,
+        failed: bool,
+    ) -> Result<i32> {
+        Ok(sqlx::query_scalar!(
+            "INSERT INTO working.source_status AS w (source, state, note, next_run, last_run, failures)
+             VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN clock_timestamp() END, CASE WHEN $6 THEN 1 ELSE 0 END)
+             ON CONFLICT (source) DO UPDATE SET state = excluded.state, note = excluded.note, next_run = excluded.next_run,
+                 last_run = coalesce(excluded.last_run, w.last_run),
+                 failures = CASE WHEN $6 THEN w.failures + 1 WHEN $5 THEN 0 ELSE w.failures END
+             RETURNING failures",
+            source,
+            state,
+            note,
+            next_run,
+            ran,
+            failed
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Remembers a record that could not be understood; the same place and reason again is counted.
+    pub async fn park(&self, source: &str, place: &str, reason: &str) -> Result<()> {
+        sqlx::query!(
+            "INSERT INTO ledger.parked AS p (id, source, place, reason) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (source, place, reason) DO UPDATE SET times = p.times + 1, last_seen = clock_timestamp()",
+            Uuid::now_v7(),
+            source,
+            place,
+            reason
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong, named by what the caller does next.
+
+use std::time::Duration;
+
+/// A cause from below; free of session ids, subjects' values and passwords.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a downstream did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Back off and try again; everything stays owed.
+    #[error("the downstream could not be reached")]
+    Unavailable(#[source] BoxError),
+
+    /// Wait that long, then try again.
+    #[error("the downstream asked us to slow down")]
+    Throttled { retry_after: Option<Duration> },
+
+    /// Trying again will not help: someone has to mend the configuration or the downstream.
+    #[error("the downstream refused the request")]
+    Rejected(#[source] BoxError),
+
+    /// Pause this downstream: its credentials or their rights do not suffice.
+    #[error("the downstream does not let us in")]
+    Unauthorized(#[source] BoxError),
+}
+
+/// Why an adapter cannot be built from its configuration, before any connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("`url` cannot be read as an address")]
+    Url(#[source] BoxError),
+
+    #[error("`url` has to begin with {expected}")]
+    Scheme { expected: &'static str },
+
+    #[error("`path` has an empty part; it is names with dots between them, such as passport.user")]
+    EmptyPathPart,
+
+    #[error("`timeout` has to be longer than nothing")]
+    NoTimeout,
+
+    /// Without it, the statement would act on nobody, or on everybody.
+    #[error("`{statement}` has to use {placeholder}")]
+    MissingPlaceholder { statement: &'static str, placeholder: &'static str },
+}
+
+/// The other side stayed silent.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+pub(crate) struct NoAnswer(pub Duration);
+
+impl NoAnswer {
+    pub(crate) fn after(timeout: Duration) -> Error {
+        Error::Unavailable(Box::new(NoAnswer(timeout)))
+    }
+}

@@ -1,0 +1,104 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+pub mod redis;
+mod session;
+pub mod sql;
+mod subject;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lifecycle::Action;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use error::{BoxError, ConfigError, Error, Result};
+pub use session::{Ending, Session, SessionId};
+pub use subject::{Match, Subject};
+
+/// One system in which sessions live.
+///
+/// Every wait for an answer is bounded by the adapter's `timeout`. An error is about the whole call: nothing is known
+/// then of any subject in it, and repeating the call is always safe.
+#[async_trait]
+pub trait Downstream: Send + Sync {
+    /// What this adapter can do; known without a connection.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The live sessions of each subject: `result[i]` belongs to `subjects[i]`. One pass serves every subject that
+    /// waits.
+    async fn find(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>>;
+
+    /// Ends exactly these sessions; one that is already gone is a success. `result[i]` says how many of `endings[i]`
+    /// were there. It is a lower bound: where a connection breaks between order and answer, what was ended before is
+    /// not counted.
+    async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>>;
+
+    /// Reads again after [`end`](Self::end): what is still there, or there again. Shaped like [`find`](Self::find).
+    async fn verify(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
+        self.find(subjects).await
+    }
+
+    /// Connects, tries the rights that the other calls need, changes nothing.
+    async fn probe(&self) -> Result<Probe>;
+}
+
+/// What a downstream can do, as the revoker and `leaver check` need to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    pub finds: Finds,
+    /// A request in flight may write an ended session back, so that one look afterwards proves nothing.
+    pub resurrects: bool,
+    /// `Session::auth_time` is filled, so that sessions begun after a cutoff can be spared.
+    pub knows_auth_time: bool,
+    /// The actions it can carry out. Any other is `unsupported`, never replaced by a stronger one.
+    pub actions: &'static [Action],
+}
+
+/// How the sessions of one subject are found, which is what a pass costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finds {
+    /// By an index over the user: the cost of one subject is its own sessions.
+    ByUserIndex,
+    /// Only by reading every session: subjects that wait should share a pass.
+    ScanOnly,
+    /// Not at all from the store; the downstream is told and does it itself.
+    Opaque,
+}
+
+/// What a look at a downstream showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The product and its version, such as `Redis 7.0.15`.
+    pub store: String,
+    /// What an operator should know although nothing failed; whole sentences without personal data.
+    pub notes: Vec<String>,
+}
+
+/// The `adapter` of a downstream, chosen by its `type`. References such as `env:NAME` have been resolved before.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Config {
+    Redis(redis::Config),
+    Sql(sql::Config),
+}
+
+impl Config {
+    /// The adapter, not yet connected: a server that is down is found out by the first call.
+    pub fn build(&self, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
+        Ok(match self {
+            Config::Redis(config) => Arc::new(redis::Redis::new(config, matching)?),
+            Config::Sql(config) => Arc::new(sql::Sql::new(config, matching)?),
+        })
+    }
+
+    /// The word that stands as `type` in the configuration.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Config::Redis(_) => "redis",
+            Config::Sql(_) => "sql",
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What a single adapter has to bear beyond the table.
+
+mod redis;
+mod sql;

@@ -1,0 +1,149 @@
+//! What no single value shows: names that must exist, patterns and expressions that must compile.
+
+use std::collections::BTreeSet;
+
+use super::Config;
+use super::problem::{Place, Problem, Report};
+use super::quote::Text;
+use super::tree::{Entry, Node, Origin};
+
+/// Reports everything that is wrong between the parts. `root` still has what could not be typed: its names count as known.
+pub(super) fn check(config: &Config, root: &Node, text: &Text<'_>, report: &mut Report<'_>) {
+    names(root, report);
+    addresses(config, root, report);
+    sources(root, report);
+    downstreams(config, root, text, report);
+    patterns(root, report);
+    if let (Some(_), Some(entry)) = (&config.database, root.entry("postgres")) {
+        let problem =
+            report.problem(entry.key_origin.place(), "`postgres` is for the embedded one, but there is a `database`");
+        report.push(problem.help("remove one of the two sections"));
+    }
+}
+
+/// The names that an operator gave in a section, in the order of the file.
+pub(super) fn named<'n>(root: &'n Node, section: &str) -> Vec<&'n str> {
+    root.entry(section).into_iter().flat_map(|entry| entry.node.entries()).map(|entry| entry.key.as_str()).collect()
+}
+
+/// Names become parts of URLs and labels of metrics.
+fn names(root: &Node, report: &mut Report<'_>) {
+    for (section, one) in [("sources", "source"), ("downstreams", "downstream")] {
+        for Entry { key, key_origin, .. } in root.entry(section).into_iter().flat_map(|entry| entry.node.entries()) {
+            let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if key.chars().all(legal) && !key.is_empty() && !key.starts_with('-') {
+                continue;
+            }
+            let message = format!("a {one} cannot be named `{key}`: lower-case letters, digits and dashes make a name");
+            let mut problem = report.problem(key_origin.place(), message);
+            let better: String = key.to_lowercase().chars().map(|c| if legal(c) { c } else { '-' }).collect();
+            let better = better.trim_matches('-');
+            if !better.is_empty() {
+                problem = problem.help(format!("name it `{better}`"));
+            }
+            report.push(problem);
+        }
+    }
+}
+
+/// Two listeners cannot share an address; port 0 is a new one each time.
+fn addresses(config: &Config, root: &Node, report: &mut Report<'_>) {
+    let http = &config.http;
+    let all = [("public", http.public), ("admin", http.admin), ("probes", http.probes)];
+    for (i, (key, address)) in all.iter().enumerate() {
+        let taken = all[..i].iter().find(|(_, other)| other == address && address.port() != 0);
+        let Some((other, _)) = taken else { continue };
+        let at = root.at(&["http", key]).or_else(|| root.at(&["http", other])).unwrap_or(root);
+        let message = format!("`{key}` and `{other}` have the same address, {address}");
+        let problem = report.problem(at.origin.place(), message);
+        report.push(problem.help("give them different ports; port 0 is any free one"));
+    }
+}
+
+fn sources(root: &Node, report: &mut Report<'_>) {
+    let profile = lifecycle::account::Profile::default();
+    let fields: Vec<&str> = std::iter::once("lifecycle").chain(profile.fields().map(|(name, _)| name)).collect();
+    for entry in root.entry("sources").into_iter().flat_map(|entry| entry.node.entries()) {
+        let source = &entry.node;
+        for (key, choices) in [("correlate", &lifecycle::correlate::RULES[..]), ("authority", &fields[..])] {
+            for item in source.at(&[key]).into_iter().flat_map(Node::items) {
+                let Some(word) = item.text().filter(|word| !choices.contains(word)) else { continue };
+                let message = format!("`{key}` does not know `{word}`");
+                let problem = report.problem(item.origin.place(), message);
+                report.push(problem.known("field", word, choices.iter().copied()));
+            }
+        }
+        let Some((node, schedule)) = source.at(&["schedule"]).and_then(|node| Some((node, node.text()?))) else {
+            continue;
+        };
+        // A sixth field is seconds, first; a seventh would be years.
+        let parser = croner::parser::CronParser::builder().year(croner::parser::Year::Disallowed).build();
+        if let Err(error) = parser.parse(schedule) {
+            let problem = report.problem(node.origin.place(), format!("`{schedule}` is no schedule")).caused_by(&error);
+            report.push(problem.help("a schedule has 5 fields, or 6 with seconds first: `*/5 * * * *`"));
+        }
+    }
+}
+
+fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Report<'_>) {
+    let sources = named(root, "sources");
+    for entry in root.entry("downstreams").into_iter().flat_map(|entry| entry.node.entries()) {
+        if let Some((node, written)) = entry.node.at(&["subject"]).and_then(|node| Some((node, node.text()?))) {
+            subject(node, written, &sources, text, report);
+        }
+        if config.downstreams.get(&entry.key).is_some_and(|downstream| downstream.sweeps.is_empty()) {
+            let node = entry.node.at(&["sweeps"]).unwrap_or(&entry.node);
+            let problem = report
+                .problem(node.origin.place(), "`sweeps` is empty, so nobody would look whether sessions came back");
+            report.push(problem.help("remove it: the default is `[200ms, 1s, 5s, 30s, 120s]`"));
+        }
+    }
+}
+
+fn subject(node: &Node, written: &str, sources: &[&str], text: &Text<'_>, report: &mut Report<'_>) {
+    match policy::SubjectExpression::parse(written) {
+        Ok(expression) => {
+            let known: BTreeSet<&str> = sources.iter().copied().collect();
+            for source in expression.sources().iter().filter(|source| !known.contains(source.as_str())) {
+                let place = written
+                    .find(source.as_str())
+                    .filter(|_| !source.is_empty())
+                    .map(|byte| written[..byte].chars().count())
+                    .and_then(|offset| within(node, written, text, offset, source.chars().count()))
+                    .unwrap_or_else(|| node.origin.place());
+                let problem = report.problem(place, format!("there is no source `{source}`"));
+                report.push(problem.known("source", source, known.iter().copied()));
+            }
+        }
+        Err(problems) => {
+            for found in problems {
+                let place =
+                    (found.line == 1).then(|| within(node, written, text, found.column - 1, found.length)).flatten();
+                let mut problem = report.problem(place.unwrap_or_else(|| node.origin.place()), found.message);
+                (problem.known, problem.help) = (found.known, found.help);
+                report.push(problem);
+            }
+        }
+    }
+}
+
+/// The place of a part of a scalar, if it is written as it reads: in one line and without escapes.
+fn within(node: &Node, written: &str, text: &Text<'_>, offset: usize, length: usize) -> Option<Place> {
+    let Origin::Text(extent) = &node.origin else { return None };
+    let line = text.source.lines().nth(extent.from.0 - 1)?;
+    let raw: String = line.chars().skip(extent.from.1 - 1).collect();
+    let quote = usize::from(raw.starts_with(['"', '\'']));
+    raw.get(quote..)?.starts_with(written).then_some(Place::Text {
+        line: extent.from.0,
+        column: extent.from.1 + quote + offset,
+        length: length.max(1),
+    })
+}
+
+fn patterns(root: &Node, report: &mut Report<'_>) {
+    for item in root.at(&["groups", "privileged"]).into_iter().flat_map(Node::items) {
+        let Some(Err(error)) = item.text().map(globset::Glob::new) else { continue };
+        let problem = report.problem(item.origin.place(), "a pattern for the names of groups does not compile");
+        report.push(Problem { causes: vec![error.kind().to_string()], ..problem });
+    }
+}

@@ -1,0 +1,147 @@
+//! The configuration: one YAML file, overridden by the environment, read once and checked as a whole.
+//!
+//! Everything that is wrong is reported at once, each with its line. Nothing below this module reads the environment.
+
+mod checks;
+mod document;
+mod keys;
+mod load;
+mod overrides;
+mod problem;
+mod quote;
+mod rules;
+mod secrets;
+mod shape;
+#[cfg(test)]
+mod shown;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod typed;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lifecycle::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use load::{load, load_without_secrets, schema};
+pub use problem::{Place, Problem, Problems};
+pub use quote::Quote;
+
+/// The environment as it was when the process started.
+pub type Environment = BTreeMap<String, String>;
+
+/// What an operator may set. A relative path is relative to the folder of the file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where Leaver keeps what is its own: the embedded database, the first admin token, the addresses it bound.
+    pub data_dir: PathBuf,
+    /// What is served where.
+    pub http: Http,
+    /// The database. Absent: Leaver starts a PostgreSQL of its own below `data_dir`.
+    pub database: Option<Database>,
+    /// Where the programs of Leaver's own PostgreSQL come from.
+    pub postgres: Postgres,
+    /// The systems that know who may have access, by name: lower-case letters, digits and dashes.
+    pub sources: BTreeMap<String, sync_worker::Config>,
+    /// The systems in which sessions live, by name: lower-case letters, digits and dashes.
+    pub downstreams: BTreeMap<String, revoker::Config>,
+    /// The file with the policy. Absent: the built-in one.
+    pub policy: Option<PathBuf>,
+    pub groups: Groups,
+    /// Who is never revoked, by userName or e-mail address. For the account that mends everything else.
+    pub break_glass: Vec<String>,
+    pub hands: Hands,
+    /// What stands in the file of `policy`, or the built-in policy.
+    #[serde(skip, default = "builtin")]
+    pub rules: Arc<policy::Policy>,
+}
+
+/// The addresses that are listened on. Port 0 is any free port; `run/<role>.json` below `data_dir` says which.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// SCIM and hooks: what sources call.
+    #[schemars(with = "String")]
+    pub public: SocketAddr,
+    /// The console and the admin API: what people call.
+    #[schemars(with = "String")]
+    pub admin: SocketAddr,
+    /// Health, readiness and metrics.
+    #[schemars(with = "String")]
+    pub probes: SocketAddr,
+}
+
+/// A PostgreSQL, 15 or newer, that somebody else runs.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
+    pub url: Secret,
+}
+
+/// For sites where the programs are not installed in the usual places and cannot be downloaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Postgres {
+    /// The folder that holds `bin/postgres`.
+    pub binaries: Option<PathBuf>,
+    /// An archive of the programs, as it would have been downloaded.
+    pub archive: Option<PathBuf>,
+}
+
+/// What is said about groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Groups {
+    /// Patterns of display names, such as `prod-*`: to lose such a group ends sessions.
+    pub privileged: Vec<String>,
+}
+
+/// What people may do by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hands {
+    /// An action on more people than this waits for a second person.
+    pub mass: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./leaver-data"),
+            http: Http::default(),
+            database: None,
+            postgres: Postgres::default(),
+            sources: BTreeMap::new(),
+            downstreams: BTreeMap::new(),
+            policy: None,
+            groups: Groups::default(),
+            break_glass: Vec::new(),
+            hands: Hands::default(),
+            rules: builtin(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { public: local(8470), admin: local(8471), probes: local(0) }
+    }
+}
+
+impl Default for Hands {
+    fn default() -> Self {
+        Self { mass: 50 }
+    }
+}
+
+fn builtin() -> Arc<policy::Policy> {
+    Arc::new(policy::Policy::builtin())
+}

@@ -1,0 +1,10 @@
+//! The program: command line, configuration, supervision, and its own PostgreSQL.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod config;
+pub mod postgres;
+pub mod style;
+pub mod probes;
+pub mod supervise;
+pub mod telemetry;
+pub mod up;

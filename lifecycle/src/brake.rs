@@ -1,0 +1,155 @@
+//! The brake: arithmetic that decides whether the dangerous class of a plan is held for a person.
+
+use serde::{Deserialize, Serialize};
+
+/// What a plan would do, by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    pub create: u64,
+    pub update: u64,
+    pub disable: u64,
+    pub delete: u64,
+    pub member_remove: u64,
+    pub privileged_loss: u64,
+}
+
+impl Counts {
+    /// Changes that end somebody's access or membership of a privileged group.
+    pub fn dangerous(&self) -> u64 {
+        self.disable + self.delete + self.privileged_loss
+    }
+}
+
+/// The bound of a scope: the larger of an absolute count and a share of its active identities.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// 0.05 = 5 %.
+    pub max_disable: f64,
+    pub min: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_disable: 0.05, min: 20 }
+    }
+}
+
+impl Limits {
+    pub fn bound(&self, active: u64) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "head counts are far below 2^52 and shares are positive")]
+        let share = (active as f64 * self.max_disable).floor() as u64;
+        self.min.max(share)
+    }
+}
+
+/// What the brake knows of a completed run.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence {
+    pub counts: Counts,
+    /// Active identities in the scope before the run.
+    pub active: u64,
+    pub rows: u64,
+    /// Rows of the last complete run whose plan was applied.
+    pub rows_before: Option<u64>,
+    pub fingerprint_changed: bool,
+    /// The scope's first complete run.
+    pub baseline: bool,
+}
+
+/// Why a plan is held; each renders as a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    TooMany { would_end: u64, bound: u64, active: u64, min: u64 },
+    PrivilegedLoss { would_lose: u64, bound: u64 },
+    RowsFell { before: u64, now: u64, bound: u64 },
+    FingerprintChanged,
+    Baseline { would_end: u64 },
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reason::TooMany { would_end, bound, active, min } => {
+                write!(f, "{would_end} would be disabled; the brake holds above {bound} ({active} active, min {min})")
+            }
+            Reason::PrivilegedLoss { would_lose, bound } => {
+                write!(f, "{would_lose} would lose a privileged group; the brake holds above {bound}")
+            }
+            Reason::RowsFell { before, now, bound } => {
+                write!(f, "rows fell from {before} to {now} since the last complete applied run; the brake holds above a drop of {bound}")
+            }
+            Reason::FingerprintChanged => f.write_str("the source's configuration changed, so what is missing may never have been asked for"),
+            Reason::Baseline { would_end } => {
+                write!(f, "the first complete run would end access of {would_end} whom another source already brought")
+            }
+        }
+    }
+}
+
+/// The reasons to hold; empty: apply. Without dangerous changes there is nothing to hold.
+pub fn evaluate(limits: Limits, evidence: &Evidence) -> Vec<Reason> {
+    let Evidence { counts, active, rows, rows_before, fingerprint_changed, baseline } = *evidence;
+    let bound = limits.bound(active);
+    let mut reasons = Vec::new();
+    if counts.dangerous() == 0 {
+        return reasons;
+    }
+    let would_end = counts.disable + counts.delete;
+    if baseline {
+        reasons.push(Reason::Baseline { would_end });
+    }
+    if would_end > bound {
+        reasons.push(Reason::TooMany { would_end, bound, active, min: limits.min });
+    }
+    if counts.privileged_loss > bound {
+        reasons.push(Reason::PrivilegedLoss { would_lose: counts.privileged_loss, bound });
+    }
+    if let Some(before) = rows_before.filter(|before| before.saturating_sub(rows) > bound) {
+        reasons.push(Reason::RowsFell { before, now: rows, bound });
+    }
+    if fingerprint_changed {
+        reasons.push(Reason::FingerprintChanged);
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(disable: u64, active: u64, rows: u64, rows_before: Option<u64>) -> Evidence {
+        Evidence {
+            counts: Counts { disable, ..Counts::default() },
+            active,
+            rows,
+            rows_before,
+            fingerprint_changed: false,
+            baseline: false,
+        }
+    }
+
+    #[test]
+    fn the_brake_holds_above_the_larger_of_min_and_share() {
+        let limits = Limits::default();
+        assert!(evaluate(limits, &evidence(20, 100, 100, Some(100))).is_empty(), "20 of 100: min is 20");
+        assert_eq!(evaluate(limits, &evidence(21, 100, 100, Some(100))).len(), 1);
+        assert!(evaluate(limits, &evidence(65, 1304, 1304, Some(1304))).is_empty(), "5 % of 1304 is 65");
+        assert_eq!(evaluate(limits, &evidence(66, 1304, 1304, Some(1304))).len(), 1);
+    }
+
+    #[test]
+    fn a_fallen_row_count_or_a_changed_fingerprint_holds_even_one() {
+        let limits = Limits::default();
+        assert_eq!(
+            evaluate(limits, &evidence(1, 100, 50, Some(100))),
+            [Reason::RowsFell { before: 100, now: 50, bound: 20 }]
+        );
+        let changed = Evidence { fingerprint_changed: true, ..evidence(1, 100, 100, Some(100)) };
+        assert_eq!(evaluate(limits, &changed), [Reason::FingerprintChanged]);
+        let first = Evidence { baseline: true, ..evidence(1, 100, 100, None) };
+        assert_eq!(evaluate(limits, &first), [Reason::Baseline { would_end: 1 }]);
+        assert!(evaluate(limits, &evidence(0, 100, 10, Some(100))).is_empty(), "nothing dangerous, nothing held");
+    }
+}

@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod calls;
+mod check;
+mod decide;
+mod document;
+mod error;
+mod example;
+mod expression;
+mod facts;
+mod place;
+mod policy;
+mod problem;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod trial;
+mod vocabulary;
+mod yaml;
+
+pub use decide::{Decision, Ordered, RuleError};
+pub use error::EvaluationError;
+pub use example::ExampleResult;
+pub use policy::{Policy, Rule};
+pub use problem::Problem;
+pub use subject::SubjectExpression;

@@ -1,0 +1,133 @@
+//! A policy: rules read from YAML, checked as a whole when it loads.
+
+use lifecycle::{Action, EventType};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::document;
+use crate::example::{Example, ExampleResult};
+use crate::expression::Expression;
+use crate::place::Place;
+use crate::problem::Problem;
+
+/// One rule: on these events, when this holds, do that.
+#[derive(Debug)]
+pub struct Rule {
+    /// Unique in its policy.
+    pub name: String,
+    /// The line of the file that it starts in.
+    pub line: usize,
+    /// At least one.
+    pub on: Vec<EventType>,
+    pub(crate) condition: Option<Expression>,
+    /// At least one, in the order of the file.
+    pub actions: Vec<Action>,
+    /// Where, in alphabetical order; `None` is everywhere.
+    pub downstreams: Option<Vec<String>>,
+    /// What to do where an action is unsupported, weakest first; empty is nothing.
+    pub otherwise: Vec<Action>,
+}
+
+impl Rule {
+    /// The expression after `when`, as it was written; `None` always holds.
+    pub fn when(&self) -> Option<&str> {
+        self.condition.as_ref().map(Expression::text)
+    }
+}
+
+/// A downstream that a rule names, and where.
+#[derive(Debug)]
+pub(crate) struct Mention {
+    pub rule: String,
+    pub downstream: String,
+    pub place: Place,
+}
+
+/// Rules, and examples of what they should do.
+#[derive(Debug, Default)]
+pub struct Policy {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) examples: Vec<Example>,
+    pub(crate) mentions: Vec<Mention>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+const BUILTIN: &str = include_str!("builtin.yaml");
+
+impl Policy {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    /// Every problem in it, in the order of the file.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        document::read(text)
+    }
+
+    /// The policy of a deployment that has no file: whoever is suspended or departed loses sessions and refresh tokens, whoever
+    /// loses a privileged group loses sessions.
+    pub fn builtin() -> Self {
+        Self::parse(BUILTIN).expect("the built-in policy is part of the program and a test reads it")
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether any rule listens to `event`: if not, [`Policy::decide`] decides nothing whatever the facts are.
+    pub fn listens(&self, event: EventType) -> bool {
+        self.rules.iter().any(|rule| rule.on.contains(&event))
+    }
+
+    /// SHA-256 in hex of what the rules say: comments, spelling of the YAML and examples do not change it.
+    pub fn digest(&self) -> String {
+        let rules: Vec<_> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                json!({
+                    "name": rule.name,
+                    "on": rule.on,
+                    "when": rule.when(),
+                    "do": rule.actions,
+                    "downstreams": rule.downstreams,
+                    "else": rule.otherwise,
+                })
+            })
+            .collect();
+        hex::encode(Sha256::digest(json!({ "rules": rules }).to_string()))
+    }
+
+    /// Names of downstreams that are not among `known`, with their places in the file.
+    pub fn check_downstreams(&self, known: &[String]) -> Vec<Problem> {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let unknown = self.mentions.iter().filter(|mention| !known.contains(&mention.downstream.as_str()));
+        unknown
+            .map(|Mention { rule, downstream, place }| {
+                Problem::new(*place, format!("rule {rule:?}: there is no downstream `{downstream}`")).known(
+                    "downstream",
+                    downstream,
+                    &known,
+                )
+            })
+            .collect()
+    }
+
+    /// The sources that `account("…")` names in any rule, in alphabetical order.
+    pub fn sources(&self) -> Vec<String> {
+        let conditions = self.rules.iter().filter_map(|rule| rule.condition.as_ref());
+        let mut sources: Vec<String> = conditions.flat_map(|condition| condition.reads().sources.clone()).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
+    /// What is legal and probably not meant: a `when` that has no result for somebody without an e-mail address, say.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Decides every example of the file, in its order.
+    pub fn run_examples(&self) -> Vec<ExampleResult> {
+        self.examples.iter().enumerate().map(|(index, example)| example.run(index, self)).collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! Follows the lifecycle topics: every urgent event gets a decision, of bulk events those that a rule listens to.
+
+use std::time::Duration;
+
+use bus::{Bus, Topic};
+use chrono::{DateTime, Utc};
+use directory::{Made, Undecided};
+use lifecycle::{EventType, Lane};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{GROUP, Revoker};
+
+impl Revoker {
+    /// Consumes one lane until `stop`. A batch is acknowledged once its decisions are durable; while the database is away it
+    /// is tried again, so nothing is skipped.
+    pub async fn consume(&self, bus: &dyn Bus, lane: Lane, stop: CancellationToken) -> Result<(), bus::Error> {
+        let mut subscription = bus.subscribe(GROUP, Topic::Lifecycle(lane)).await?;
+        loop {
+            let batch = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                batch = subscription.next() => batch?,
+            };
+            let ids: Vec<Uuid> = batch.records.iter().map(|r| r.id).collect();
+            if self.decide_until_durable(&ids, batch.published_at, &stop).await {
+                batch.acknowledge();
+            }
+        }
+    }
+
+    async fn decide_until_durable(&self, ids: &[Uuid], published_at: DateTime<Utc>, stop: &CancellationToken) -> bool {
+        let mut wait = Duration::from_millis(50);
+        loop {
+            match self.decide(ids, published_at).await {
+                Ok(()) => return true,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, events = ids.len(), "decisions could not be written; trying again");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn decide(&self, ids: &[Uuid], published_at: DateTime<Utc>) -> directory::Result<()> {
+        let events = self.directory.undecided(ids).await?;
+        let made = self.judge_all(events, published_at).await?;
+        if !made.is_empty() {
+            self.metrics.decisions.inc_by(self.directory.decide(&made).await? as u64);
+        }
+        Ok(())
+    }
+
+    /// Decides events; before a reinstatement the suspension that it ends, should that one come later.
+    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, published_at: DateTime<Utc>) -> directory::Result<Vec<Made>> {
+        let mut made: Vec<Made> = Vec::new();
+        for event in events {
+            if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged {
+                continue;
+            }
+            if event.event_type == EventType::IdentityReinstated {
+                for earlier in self.directory.undecided_before(&event).await? {
+                    if !made.iter().any(|m| m.event.id == earlier.id) {
+                        made.push(self.judge(earlier, published_at));
+                    }
+                }
+            }
+            if !made.iter().any(|m| m.event.id == event.id) {
+                made.push(self.judge(event, published_at));
+            }
+        }
+        Ok(made)
+    }
+}

@@ -1,0 +1,52 @@
+//! Ends sessions: decides what an event obliges us to, finds, ends, looks again, and keeps a receipt.
+
+mod config;
+mod consume;
+mod deliver;
+mod judge;
+pub mod metrics;
+mod pass;
+mod reconcile;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use directory::Directory;
+use downstreams::Downstream;
+use lifecycle::Action;
+use policy::{Policy, SubjectExpression};
+
+pub use config::Config;
+pub use metrics::Metrics;
+
+/// The bus group of the revoker.
+pub const GROUP: &str = "revoker";
+
+/// One downstream, ready to be worked on.
+pub struct Target {
+    pub name: String,
+    pub adapter: Arc<dyn Downstream>,
+    pub subject: SubjectExpression,
+    pub sweeps: Vec<Duration>,
+    pub max_session_life: Duration,
+    pub skew: chrono::Duration,
+    pub workers: usize,
+}
+
+impl Target {
+    fn can(&self, action: Action) -> bool {
+        self.adapter.capabilities().actions.contains(&action)
+    }
+}
+
+/// Everything that the revoker's loops share.
+pub struct Revoker {
+    pub directory: Directory,
+    pub policy: Arc<Policy>,
+    pub targets: BTreeMap<String, Arc<Target>>,
+    /// Names and addresses that are never ended by policy.
+    pub break_glass: Vec<String>,
+    pub metrics: Metrics,
+}

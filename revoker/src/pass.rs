@@ -1,0 +1,213 @@
+//! One pass over one downstream for every delivery that waits: find, end, verify, and say what was seen.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use directory::{Answer, Directory, Leased, Outcome};
+use downstreams::{Ending, Session, SessionId, Subject};
+use lifecycle::Cutoff;
+use lifecycle::delivery::next_sweep;
+use lifecycle::must_end::{Found, Look, must_end};
+use uuid::Uuid;
+
+use crate::{Metrics, Target};
+
+/// Why a pass did not come to an end. Nothing of it counts; everything stays owed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Downstream(#[from] downstreams::Error),
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+}
+
+/// Makes one pass for `leased` and returns the answers, to be written by the caller.
+pub(crate) async fn make(
+    target: &Target,
+    directory: &Directory,
+    metrics: &Metrics,
+    leased: &[Leased],
+) -> Result<Vec<Answer>, Error> {
+    let subjects: Vec<Subject> = leased.iter().map(|l| values(target, metrics, l)).collect();
+    let found = target.adapter.find(&subjects).await?;
+    let ids: Vec<Uuid> = leased.iter().map(|l| l.subject).collect();
+    // Read again just before anything ends: somebody reinstated a moment ago keeps the session of a moment ago.
+    let wanted = directory.wanted_now(&target.name, &ids).await?;
+    let now = Utc::now();
+    let mut works: Vec<Work<'_>> = leased
+        .iter()
+        .zip(found)
+        .map(|(l, sessions)| Work::new(target, l, wanted.get(&l.subject).copied().unwrap_or(l.wanted), sessions, now))
+        .collect();
+    let endings: Vec<Ending<'_>> = works
+        .iter()
+        .zip(&subjects)
+        .filter(|(w, _)| !w.ending.is_empty())
+        .map(|(w, subject)| Ending { subject, sessions: &w.ending })
+        .collect();
+    let counts = if endings.is_empty() { Vec::new() } else { target.adapter.end(&endings).await? };
+    let applied_at = Utc::now();
+    let mut counts = counts.into_iter();
+    for work in works.iter_mut().filter(|w| !w.ending.is_empty()) {
+        work.ended = u32::try_from(counts.next().unwrap_or(0)).unwrap_or(u32::MAX);
+    }
+    verify(target, &subjects, &mut works).await?;
+    let verified_at = Utc::now();
+    let answers = works
+        .iter()
+        .zip(&subjects)
+        .map(|(work, subject)| {
+            let note = subject.values.is_empty().then(|| "the subject expression gave no value: nobody to look for".to_owned());
+            work.answer(target, applied_at, verified_at, note)
+        })
+        .collect();
+    Ok(answers)
+}
+
+fn values(target: &Target, metrics: &Metrics, leased: &Leased) -> Subject {
+    let values = match leased.identity.as_ref().map(|identity| target.subject.evaluate(identity)) {
+        Some(Ok(values)) => values,
+        Some(Err(error)) => {
+            tracing::error!(subject.id = %leased.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    if values.is_empty() {
+        tracing::warn!(subject.id = %leased.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");
+        metrics.unmapped(&target.name);
+    }
+    Subject::new(values)
+}
+
+/// Re-reads those of whom something was ended; the others were just read.
+async fn verify(target: &Target, subjects: &[Subject], works: &mut [Work<'_>]) -> Result<(), Error> {
+    let again: Vec<usize> = works.iter().enumerate().filter(|(_, w)| !w.ending.is_empty()).map(|(i, _)| i).collect();
+    if again.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<Subject> = again.iter().map(|i| subjects[*i].clone()).collect();
+    let seen = target.adapter.verify(&asked).await?;
+    let now = Utc::now();
+    for (index, sessions) in again.into_iter().zip(seen) {
+        let work = &mut works[index];
+        let hashes = work.hashes();
+        work.left = sessions
+            .iter()
+            .filter(|session| {
+                let hash = session.id.hash().to_vec();
+                let ended_before = hashes.contains(&hash) || work.leased.ended.contains(&hash);
+                let found = Found { auth_time: session.auth_time, ended_before };
+                must_end(&found, &work.cutoff, Look::Sweep, target.skew, now)
+            })
+            .count();
+    }
+    Ok(())
+}
+
+struct Work<'a> {
+    leased: &'a Leased,
+    cutoff: Cutoff,
+    look: Look,
+    found: u32,
+    ending: Vec<SessionId>,
+    resurrected: u32,
+    ended: u32,
+    /// Sessions that the re-read still found.
+    left: usize,
+}
+
+impl<'a> Work<'a> {
+    fn new(target: &Target, leased: &'a Leased, cutoff: Cutoff, sessions: Vec<Session>, now: DateTime<Utc>) -> Self {
+        let look = if leased.waiting.is_empty() { Look::Sweep } else { Look::First };
+        let found = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let mut resurrected = 0;
+        let mut ending = Vec::new();
+        for session in sessions {
+            let ended_before = leased.ended.contains(session.id.hash().as_slice());
+            let seen = Found { auth_time: session.auth_time, ended_before };
+            if must_end(&seen, &cutoff, look, target.skew, now) {
+                resurrected += u32::from(ended_before);
+                ending.push(session.id);
+            }
+        }
+        Self { leased, cutoff, look, found, ending, resurrected, ended: 0, left: 0 }
+    }
+
+    fn hashes(&self) -> Vec<Vec<u8>> {
+        self.ending.iter().map(|id| id.hash().to_vec()).collect()
+    }
+
+    /// Sessions that an overdue first pass ended although the subject had been reinstated: it fails closed and says so.
+    fn collateral(&self) -> u32 {
+        let reinstated = self.cutoff.state.is_some_and(|s| !s.disabled);
+        let undelivered = self.leased.delivered.state != self.cutoff.state;
+        if self.look == Look::First && reinstated && undelivered { self.ended } else { 0 }
+    }
+
+    fn answer(&self, target: &Target, applied_at: DateTime<Utc>, verified_at: DateTime<Utc>, note: Option<String>) -> Answer {
+        let leased = self.leased;
+        let first = self.look == Look::First;
+        let series = target.sweeps.len();
+        let start = if first { applied_at } else { leased.applied_at.unwrap_or(applied_at) };
+        let done = match (first, leased.applied_at) {
+            (true, _) => 0,
+            // A row that no pass began has no series to run.
+            (false, None) => series,
+            (false, Some(began)) => {
+                let scheduled = target.sweeps.get(leased.sweeps_done).map(|offset| began + *offset);
+                let early = scheduled.is_some_and(|at| applied_at < at);
+                leased.sweeps_done + usize::from(!early)
+            }
+        };
+        let quiet = self.resurrected == 0 || first;
+        // What came back must be followed by at least one more quiet look before it is settled.
+        let done = if quiet { done } else { done.min(series.saturating_sub(1)) };
+        let outcome = match (self.left, first) {
+            (1.., _) => Outcome::Applied,
+            (0, false) if done >= series => Outcome::Settled,
+            (0, true) if series == 0 => Outcome::Settled,
+            (0, _) => Outcome::Verified,
+        };
+        let next = next_sweep(&target.sweeps, done, start, &self.cutoff, target.max_session_life, applied_at);
+        let due_at = match outcome {
+            Outcome::Applied => Some(applied_at + Duration::from_millis(100)),
+            _ if !quiet => next.map(|at| at.max(applied_at + last_gap(&target.sweeps))),
+            _ => next,
+        };
+        Answer {
+            subject: leased.subject,
+            lease: leased.lease,
+            turn: leased.turn,
+            outcome,
+            revocations: if first { leased.waiting.clone() } else { leased.answered.clone() },
+            first,
+            found: if first { self.found } else { self.resurrected },
+            ended: self.ended,
+            resurrected: if first { 0 } else { self.resurrected },
+            collateral: self.collateral(),
+            hashes: self.hashes(),
+            delivered: self.cutoff,
+            applied_at: start,
+            verified_at: (self.left == 0).then_some(verified_at),
+            sweeps_done: done,
+            due_at,
+            note,
+        }
+    }
+}
+
+/// The time between the last two sweeps of the series.
+fn last_gap(sweeps: &[Duration]) -> Duration {
+    match sweeps {
+        [.., before, last] => *last - *before,
+        [only] => *only,
+        [] => Duration::from_secs(1),
+    }
+}
+
+/// Deliveries by subject, for callers that need the instants of the revocations answered.
+pub(crate) fn by_subject(leased: &[Leased]) -> HashMap<Uuid, &Leased> {
+    leased.iter().map(|l| (l.subject, l)).collect()
+}

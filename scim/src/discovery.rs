@@ -1,0 +1,196 @@
+//! `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas` (RFC 7643 §5-7): what is advertised here is what this crate does.
+//! `base_url` is the URL below which `/Users` stands, with or without a slash at its end.
+
+use serde_json::{Map, Value, json};
+
+use crate::limits;
+use crate::list;
+use crate::schema::{self, Attribute, ResourceType};
+
+/// The body of `/ServiceProviderConfig`.
+pub fn service_provider_config(base_url: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
+        "patch": {"supported": true},
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "filter": {"supported": true, "maxResults": limits::PAGE},
+        "changePassword": {"supported": false},
+        "sort": {"supported": false},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "OAuth Bearer Token",
+            "description": "A bearer token in the Authorization header.",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+        "meta": meta("ServiceProviderConfig", base_url, "/ServiceProviderConfig"),
+    })
+}
+
+/// The body of `/ResourceTypes`.
+pub fn resource_types(base_url: &str) -> Value {
+    whole([ResourceType::User, ResourceType::Group].map(|kind| resource_type(base_url, kind)))
+}
+
+/// The body of `/ResourceTypes/User` or `/ResourceTypes/Group`.
+pub fn resource_type(base_url: &str, kind: ResourceType) -> Value {
+    let (description, extensions) = match kind {
+        ResourceType::User => ("User Account", json!([{"schema": schema::ENTERPRISE, "required": false}])),
+        ResourceType::Group => ("Group", json!([])),
+    };
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
+        "id": kind.as_str(),
+        "name": kind.as_str(),
+        "endpoint": kind.endpoint(),
+        "description": description,
+        "schema": kind.schema(),
+        "schemaExtensions": extensions,
+        "meta": meta("ResourceType", base_url, &format!("/ResourceTypes/{}", kind.as_str())),
+    })
+}
+
+/// The body of `/Schemas`.
+pub fn schemas(base_url: &str) -> Value {
+    whole([schema::USER, schema::GROUP, schema::ENTERPRISE].map(|urn| schema(base_url, urn)))
+}
+
+/// The body of `/Schemas/{urn}`, in any case; `None` if there is no such schema.
+pub fn schema_by_urn(base_url: &str, urn: &str) -> Option<Value> {
+    let known =
+        [schema::USER, schema::GROUP, schema::ENTERPRISE].into_iter().find(|known| known.eq_ignore_ascii_case(urn))?;
+    Some(schema(base_url, known))
+}
+
+fn schema(base_url: &str, urn: &str) -> Value {
+    let (name, description, table) = match urn {
+        schema::USER => ("User", "User Account", schema::USER_TABLE),
+        schema::GROUP => ("Group", "Group", schema::GROUP_TABLE),
+        _ => ("EnterpriseUser", "Enterprise User", schema::ENTERPRISE_USER),
+    };
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"],
+        "id": urn,
+        "name": name,
+        "description": description,
+        "attributes": table.iter().map(attribute).collect::<Value>(),
+        "meta": meta("Schema", base_url, &format!("/Schemas/{urn}")),
+    })
+}
+
+/// Characteristics that do not apply are left out: Entra takes no nulls.
+fn attribute(attribute: &Attribute) -> Value {
+    let mut definition = Map::from_iter([
+        ("name".to_owned(), attribute.name.into()),
+        ("type".to_owned(), attribute.kind.as_str().into()),
+        ("multiValued".to_owned(), attribute.multi_valued.into()),
+        ("description".to_owned(), attribute.description.into()),
+        ("required".to_owned(), attribute.required.into()),
+        ("mutability".to_owned(), attribute.mutability.as_str().into()),
+        ("returned".to_owned(), "default".into()),
+    ]);
+    let mut state = |name: &str, value: Value| definition.insert(name.to_owned(), value);
+    match attribute.kind {
+        schema::Kind::Complex | schema::Kind::Boolean => {}
+        schema::Kind::String | schema::Kind::Reference | schema::Kind::Binary => {
+            state("caseExact", attribute.case_exact.into());
+            state("uniqueness", if attribute.unique { "server" } else { "none" }.into());
+        }
+    }
+    if !attribute.canonical_values.is_empty() {
+        state("canonicalValues", attribute.canonical_values.into());
+    }
+    if !attribute.reference_types.is_empty() {
+        state("referenceTypes", attribute.reference_types.into());
+    }
+    if !attribute.sub_attributes.is_empty() {
+        state("subAttributes", attribute.sub_attributes.iter().map(self::attribute).collect());
+    }
+    Value::Object(definition)
+}
+
+/// A list that is not paged (RFC 7644 §4: filters and paging do not apply to discovery).
+fn whole<const N: usize>(resources: [Value; N]) -> Value {
+    list::response(N as u64, 1, resources.into())
+}
+
+fn meta(kind: &str, base_url: &str, path: &str) -> Value {
+    json!({"resourceType": kind, "location": format!("{}{path}", base_url.trim_end_matches('/'))})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{ENTERPRISE, GROUP, USER};
+
+    const BASE: &str = "https://scim.example.com/v2/";
+
+    fn assert_no_nulls(value: &Value) {
+        match value {
+            Value::Null => panic!("a null is sent"),
+            Value::Array(list) => list.iter().for_each(assert_no_nulls),
+            Value::Object(object) => object.values().for_each(assert_no_nulls),
+            _ => {}
+        }
+    }
+
+    fn attributes(urn: &str) -> Vec<Value> {
+        schema_by_urn(BASE, urn).unwrap()["attributes"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn b1_30_lists_where_lists_are_due_and_no_nulls() {
+        for (list, ids) in
+            [(resource_types(BASE), vec!["User", "Group"]), (schemas(BASE), vec![USER, GROUP, ENTERPRISE])]
+        {
+            assert_eq!(list["schemas"], json!([schema::LIST_RESPONSE]));
+            assert_eq!(list["totalResults"], json!(ids.len()));
+            let sent: Vec<_> = list["Resources"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+            assert_eq!(sent, ids);
+            assert_no_nulls(&list);
+        }
+        assert_no_nulls(&service_provider_config(BASE));
+    }
+
+    #[test]
+    fn locations_are_below_the_base_url() {
+        assert_eq!(
+            resource_type(BASE, ResourceType::User)["meta"]["location"],
+            "https://scim.example.com/v2/ResourceTypes/User"
+        );
+        let location = format!("https://scim.example.com/v2/Schemas/{ENTERPRISE}");
+        assert_eq!(schema_by_urn(BASE, &ENTERPRISE.to_lowercase()).unwrap()["meta"]["location"], location);
+        assert_eq!(schema_by_urn(BASE, "urn:example:other"), None);
+    }
+
+    #[test]
+    fn user_name_has_the_characteristics_of_the_standard() {
+        let user_name = &attributes(USER)[0];
+        let expected = json!({
+            "name": "userName", "type": "string", "multiValued": false, "required": true, "caseExact": false,
+            "mutability": "readWrite", "returned": "default", "uniqueness": "server",
+            "description": user_name["description"],
+        });
+        assert_eq!(user_name, &expected);
+    }
+
+    #[test]
+    fn what_is_dropped_is_not_advertised() {
+        let names: Vec<_> = attributes(USER).iter().map(|one| one["name"].clone()).collect();
+        for dropped in ["password", "groups", "id", "meta"] {
+            assert!(!names.contains(&dropped.into()), "{dropped}");
+        }
+        let config = service_provider_config(BASE);
+        for (feature, supported) in [
+            ("patch", true),
+            ("bulk", false),
+            ("filter", true),
+            ("changePassword", false),
+            ("sort", false),
+            ("etag", true),
+        ] {
+            assert_eq!(config[feature]["supported"], supported, "{feature}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod canonical;
+pub mod discovery;
+mod edit;
+mod error;
+pub mod filter;
+mod group;
+pub mod limits;
+pub mod list;
+pub mod patch;
+mod path;
+pub mod render;
+pub mod schema;
+mod user;
+
+pub use error::{Error, Result, ScimType};
+pub use filter::Filter;
+pub use group::{Group, MemberRef};
+pub use limits::check_json;
+pub use list::Query;
+pub use patch::{GroupPatch, MembersOp, Patch};
+pub use path::{AttributePath, Path};
+pub use schema::ResourceType;
+pub use user::User;

@@ -1,0 +1,122 @@
+//! What an operator may set for one source.
+
+use connectors::Config as Connector;
+use lifecycle::brake::Limits;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// One entry of `sources:`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub connector: Connector,
+    /// When a pulled source is read: cron with 5 fields, or 6 with seconds first. Absent: only on request.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// IANA zone of `schedule` and of dates without a zone of their own.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub timezone: Option<chrono_tz::Tz>,
+    /// Fields that link an account to an identity, first decisive one first. Absent: links to nobody.
+    #[serde(default)]
+    pub correlate: Vec<String>,
+    /// What this source rules: `lifecycle` (who may activate) and fields whose value wins.
+    #[serde(default)]
+    pub authority: Vec<String>,
+    /// What it means that somebody is missing from a complete snapshot.
+    #[serde(default)]
+    pub absence: Absence,
+    /// `ignore`: this source never ends access.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
+    #[serde(default)]
+    pub brake: Brake,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Absence {
+    #[default]
+    Disable,
+    Delete,
+    Ignore,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifecycle {
+    #[default]
+    Follow,
+    Ignore,
+}
+
+/// See [`lifecycle::brake`].
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brake {
+    /// A share of the active identities in scope, such as `5%`.
+    pub max_disable: Share,
+    /// The brake never holds fewer than this.
+    pub min: u64,
+    /// How many pushed deactivations apply within a window; more are held.
+    pub burst: Burst,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        let Limits { max_disable, min } = Limits::default();
+        Self { max_disable: Share(max_disable), min, burst: Burst::default() }
+    }
+}
+
+impl Brake {
+    pub fn limits(&self) -> Limits {
+        Limits { max_disable: self.max_disable.0, min: self.min }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Burst {
+    pub count: u64,
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub window: std::time::Duration,
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self { count: 50, window: std::time::Duration::from_secs(60) }
+    }
+}
+
+/// A share of a whole, written `5%`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct Share(pub f64);
+
+impl TryFrom<String> for Share {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.strip_suffix('%')
+            .and_then(|number| number.trim().parse::<f64>().ok())
+            .filter(|percent| (0.0..=100.0).contains(percent))
+            .map(|percent| Share(percent / 100.0))
+            .ok_or_else(|| "a share is written as a percentage, such as 5%".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_percentage() {
+        assert_eq!(Share::try_from("5%".to_owned()), Ok(Share(0.05)));
+        for wrong in ["5", "101%", "-1%", "five%", ""] {
+            assert!(Share::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+    }
+}

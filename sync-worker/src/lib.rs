@@ -1,0 +1,70 @@
+//! Brings what sources say into the directory: pulled on a schedule, or received as it is pushed.
+
+mod config;
+pub mod metrics;
+pub mod receive;
+mod requests;
+mod run;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectors::{Connector, Pull};
+use directory::Directory;
+use lifecycle::Secret;
+
+pub use config::{Absence, Brake, Config, Lifecycle, Share};
+pub use metrics::Metrics;
+pub use run::{Outcome, RunReport};
+pub use schedule::{next_after, parse as parse_schedule};
+
+/// A source that is read.
+pub struct Pulled {
+    pub name: String,
+    pub config: Config,
+    pub connector: Box<dyn Pull>,
+    /// Of the configuration that selects what is read.
+    pub fingerprint: String,
+}
+
+/// A source that pushes, with the tokens that its configuration names.
+pub struct Pushed {
+    pub name: String,
+    pub tokens: Vec<Secret>,
+}
+
+/// Everything that the worker's loops share.
+pub struct SyncWorker {
+    pub directory: Directory,
+    pub pulled: BTreeMap<String, Arc<Pulled>>,
+    pub pushed: BTreeMap<String, Pushed>,
+    pub metrics: Metrics,
+    /// Names this process in leases.
+    pub holder: String,
+}
+
+impl SyncWorker {
+    /// Builds each source's connector.
+    pub fn new(
+        directory: Directory,
+        sources: &BTreeMap<String, Config>,
+        metrics: Metrics,
+        holder: String,
+    ) -> Result<Self, connectors::Error> {
+        let (mut pulled, mut pushed) = (BTreeMap::new(), BTreeMap::new());
+        for (name, config) in sources {
+            match config.connector.build(config.timezone)? {
+                Connector::Pull(connector) => {
+                    let fingerprint = config.connector.fingerprint();
+                    let source = Pulled { name: name.clone(), config: config.clone(), connector, fingerprint };
+                    pulled.insert(name.clone(), Arc::new(source));
+                }
+                Connector::Push(push) => {
+                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens });
+                }
+            }
+        }
+        Ok(Self { directory, pulled, pushed, metrics, holder })
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers in SCIM's own form: resources, lists, and errors that say what, where and how to mend it.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    error: scim::Error,
+    retry: bool,
+}
+
+impl Refusal {
+    pub(super) fn status(status: u16, detail: &str) -> Self {
+        Self { error: scim::Error::status(status, detail), retry: false }
+    }
+
+    pub(super) fn not_found() -> Self {
+        scim::Error::not_found().into()
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.error.detail
+    }
+
+    pub(super) fn is_of_client(&self) -> bool {
+        self.error.status < 500
+    }
+}
+
+impl From<scim::Error> for Refusal {
+    fn from(error: scim::Error) -> Self {
+        Self { error, retry: false }
+    }
+}
+
+impl From<directory::Error> for Refusal {
+    fn from(error: directory::Error) -> Self {
+        match &error {
+            directory::Error::Taken { what } => scim::Error::uniqueness(what).into(),
+            directory::Error::Unavailable(_) | directory::Error::Conflict(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a SCIM request could not be stored; the client is told to retry");
+                Self { error: scim::Error::status(503, "the change could not be stored now; send it again"), retry: true }
+            }
+            _ => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a SCIM request failed");
+                Self { error: scim::Error::status(500, "the request failed here and was not carried out"), retry: false }
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = scim_json(status, &self.error.to_json());
+        if self.retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scim\""));
+        }
+        response
+    }
+}
+
+/// A body of type `application/scim+json`.
+pub(super) fn scim_json(status: StatusCode, body: &Value) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
+    response
+}
+
+/// A resource with its ETag; for a new one also its location.
+pub(super) fn resource(status: StatusCode, body: &Value, version: &str, location: &str) -> Response {
+    let mut response = scim_json(status, body);
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&scim::render::etag(version)) {
+        headers.insert(header::ETAG, tag);
+    }
+    if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(location)) {
+        headers.insert(header::LOCATION, location);
+    }
+    response
+}
+
+pub(super) fn no_content() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// The JSON body, within `limit` bytes.
+pub(super) fn body(bytes: Result<Bytes, BytesRejection>, limit: usize) -> Result<Value, Refusal> {
+    let bytes = bytes.map_err(|rejection| Refusal::status(rejection.status().as_u16(), "the body could not be read or is too large"))?;
+    Ok(scim::check_json(&bytes, limit)?)
+}
+
+/// Refuses with 412 when `If-Match` names another version (RFC 7644 §3.14).
+pub(super) fn check_version(headers: &HeaderMap, version: &str) -> Result<(), scim::Error> {
+    match headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()) {
+        Some(wanted) if !scim::render::matches_version(wanted, version) => {
+            Err(scim::Error::status(412, "the resource has changed since the version in If-Match; read it again"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,204 @@
+//! `/Groups`: members are a set in the database, changed by operations; the list is never read to be written.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use directory::{GroupRow, MemberChange};
+use lifecycle::GroupFacts;
+use scim::filter::Attribute;
+use scim::limits::GROUP_BODY;
+use scim::render::Meta;
+use scim::{Group, MemberRef, MembersOp, Patch, ResourceType};
+use serde_json::Value;
+
+use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
+use super::{Shared, cause};
+
+type Answer = Result<Response, Refusal>;
+
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let done = async {
+        let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
+        let members = pairs(group.members.as_deref().unwrap_or_default());
+        let facts = GroupFacts {
+            native_id: directory::new_id(),
+            external_id: group.external_id,
+            display_name: group.display_name,
+            attributes: group.resource,
+        };
+        let row = shared.worker.directory.create_group(&cause(&source, "SCIM POST"), &facts, &members).await?;
+        shared.group(&source, &row, StatusCode::CREATED, true).await
+    };
+    shared.counted(&source, "POST /Groups", done.await).await
+}
+
+pub(super) async fn replace(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let done = async {
+        let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
+        shared.check_group(&source, &id, &headers).await?;
+        let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
+        let becomes = |current: &GroupRow| GroupFacts {
+            native_id: current.native_id.clone(),
+            external_id: group.external_id.clone(),
+            display_name: group.display_name.clone(),
+            attributes: group.resource.clone(),
+        };
+        let row = shared
+            .worker
+            .directory
+            .change_group(&cause(&source, "SCIM PUT"), &id, becomes, &members)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
+        shared.group(&source, &row, StatusCode::OK, true).await
+    };
+    shared.counted(&source, "PUT /Groups", done.await).await
+}
+
+/// Answers 204: a member list is never loaded for an answer that nobody asked for.
+pub(super) async fn patch(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let done = async {
+        let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
+        let current = shared.check_group(&source, &id, &headers).await?;
+        let attributes = patch.apply_to(&current.attributes)?;
+        let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
+        let becomes = |current: &GroupRow| GroupFacts {
+            native_id: current.native_id.clone(),
+            external_id: patch.external_id.clone().unwrap_or_else(|| current.external_id.clone()),
+            display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
+            attributes: attributes.clone(),
+        };
+        shared
+            .worker
+            .directory
+            .change_group(&cause(&source, "SCIM PATCH"), &id, becomes, &members)
+            .await?
+            .ok_or_else(Refusal::not_found)?;
+        Ok(no_content())
+    };
+    shared.counted(&source, "PATCH /Groups", done.await).await
+}
+
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let done = async {
+        if shared.worker.directory.delete_group(&cause(&source, "SCIM DELETE"), &id).await? {
+            Ok(no_content())
+        } else {
+            Err(Refusal::not_found())
+        }
+    };
+    shared.counted(&source, "DELETE /Groups", done.await).await
+}
+
+pub(super) async fn read(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let query = scim::Query::parse(ResourceType::Group, pairs)?;
+    let row = shared.worker.directory.group(&source, &id).await?.ok_or_else(Refusal::not_found)?;
+    let location = shared.group_location(&source, &row);
+    let body = shared.render(&row, &location, query.returns("members")).await?;
+    Ok(resource(StatusCode::OK, &query.project(&body), &row.version.to_string(), &location))
+}
+
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Path(source): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Answer {
+    shared.admit(&source, &headers).await?;
+    let query = scim::Query::parse(ResourceType::Group, pairs)?;
+    let filter: Vec<(&str, String)> = query
+        .filter
+        .as_ref()
+        .map(|f| {
+            let name = |a: &Attribute| match a {
+                Attribute::Id => "id",
+                Attribute::ExternalId => "externalId",
+                Attribute::DisplayName | Attribute::UserName | Attribute::EmailValue { .. } => "displayName",
+            };
+            f.comparisons().into_iter().map(|(a, v)| (name(a), v.as_str().unwrap_or_default().to_owned())).collect()
+        })
+        .unwrap_or_default();
+    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
+    let count = i64::try_from(query.count).unwrap_or(i64::MAX);
+    let (rows, total) = shared.worker.directory.groups(&source, &filter, start, count).await?;
+    let mut resources = Vec::new();
+    for row in &rows {
+        let body = shared.render(row, &shared.group_location(&source, row), query.returns("members")).await?;
+        resources.push(query.project(&body));
+    }
+    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
+}
+
+impl Shared {
+    async fn check_group(&self, source: &str, id: &str, headers: &HeaderMap) -> Result<GroupRow, Refusal> {
+        let current = self.worker.directory.group(source, id).await?.ok_or_else(Refusal::not_found)?;
+        check_version(headers, &current.version.to_string())?;
+        Ok(current)
+    }
+
+    fn group_location(&self, source: &str, row: &GroupRow) -> String {
+        format!("{}/Groups/{}", self.base(source), row.native_id)
+    }
+
+    async fn render(&self, row: &GroupRow, location: &str, members: bool) -> Result<Value, Refusal> {
+        let members: Option<Vec<MemberRef>> = if members {
+            let all = self.worker.directory.members(row.id).await?;
+            Some(all.into_iter().map(|(value, nested)| MemberRef { value, nested }).collect())
+        } else {
+            None
+        };
+        let version = row.version.to_string();
+        let meta =
+            Meta { id: &row.native_id, version: &version, created: row.created_at, last_modified: row.changed_at, location };
+        Ok(scim::render::group(&row.attributes, &meta, members.as_deref()))
+    }
+
+    async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, members: bool) -> Answer {
+        let location = self.group_location(source, row);
+        let body = self.render(row, &location, members).await?;
+        Ok(resource(status, &body, &row.version.to_string(), &location))
+    }
+}
+
+fn pairs(members: &[MemberRef]) -> Vec<(String, bool)> {
+    members.iter().map(|m| (m.value.clone(), m.nested)).collect()
+}
+
+fn change(operation: &MembersOp) -> MemberChange {
+    match operation {
+        MembersOp::Add(members) => MemberChange::Add(pairs(members)),
+        MembersOp::Remove(references) => MemberChange::Remove(references.clone()),
+        MembersOp::RemoveAll => MemberChange::RemoveAll,
+        MembersOp::Replace(members) => MemberChange::Replace(pairs(members)),
+    }
+}

@@ -1,0 +1,64 @@
+//! What sources push: a SCIM 2.0 service provider per source, at `/scim/v2/{source}`. Every answer comes after the commit.
+
+mod answer;
+mod auth;
+mod discovery;
+mod groups;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use chrono::Utc;
+use directory::Cause;
+use lifecycle::Class;
+
+use crate::SyncWorker;
+use answer::Refusal;
+
+/// What the routes share.
+#[derive(Clone)]
+struct Shared {
+    worker: Arc<SyncWorker>,
+    /// Without a slash at the end, such as `http://127.0.0.1:8470`.
+    base: Arc<str>,
+}
+
+impl Shared {
+    fn base(&self, source: &str) -> String {
+        format!("{}/scim/v2/{source}", self.base)
+    }
+}
+
+/// The routes of the public listener. `base` is its address as callers see it.
+pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
+    let shared = Shared { worker, base: base.trim_end_matches('/').into() };
+    Router::new()
+        .route("/scim/v2/{source}/Users", get(users::list).post(users::create))
+        .route(
+            "/scim/v2/{source}/Users/{id}",
+            get(users::read).put(users::replace).patch(users::patch).delete(users::delete),
+        )
+        .route("/scim/v2/{source}/Groups", get(groups::list).post(groups::create))
+        .route(
+            "/scim/v2/{source}/Groups/{id}",
+            get(groups::read).put(groups::replace).patch(groups::patch).delete(groups::delete),
+        )
+        .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
+        .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
+        .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
+        .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
+        .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .method_not_allowed_fallback(async || Refusal::status(405, "this resource does not support the method"))
+        .fallback(async || Refusal::status(404, "there is no such endpoint; see /ServiceProviderConfig and /ResourceTypes"))
+        .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
+        .with_state(shared)
+}
+
+/// A push is a change of class 1, received now; a push-only source states no earlier time at which it took effect.
+fn cause(source: &str, via: &'static str) -> Cause {
+    let now = Utc::now();
+    Cause { source: Some(source.to_owned()), class: Class::Prompt, effective_at: Some(now), received_at: Some(now), via }
+}

@@ -1,0 +1,244 @@
+//! One run of a pulled source: read, store facts, evaluate the plan, hold or apply.
+
+use chrono::{DateTime, Utc};
+use connectors::{Batch, Checkpoint, Coverage};
+use directory::{Applied, Cause, Fence, Page, RunEnd, SourceRow};
+use lifecycle::brake::{Counts, Evidence, Reason, evaluate};
+use lifecycle::{AccountFacts, Change, Class, Standing};
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::config::Absence;
+use crate::{Pulled, SyncWorker};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Complete,
+    /// Creates and updates were applied; what would end access waits for a person.
+    Held,
+    /// The source was read in part; absence says nothing.
+    Partial,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::Held => "held",
+            Outcome::Partial => "partial",
+        }
+    }
+}
+
+/// What a run did, or would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    pub outcome: Outcome,
+    pub rows: u64,
+    pub counts: Counts,
+    pub unchanged: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Uuid>,
+    /// Why it is held, or would be.
+    pub reasons: Vec<String>,
+    pub parked: usize,
+}
+
+/// Why a run failed. Nothing of it counts towards absence.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Connector(#[from] connectors::Error),
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
+}
+
+impl SyncWorker {
+    /// Reads the source and applies it.
+    pub(crate) async fn run(&self, source: &Pulled) -> Result<RunReport, Error> {
+        let run = Uuid::now_v7();
+        let received_at = Utc::now();
+        let (fence, since) = self.directory.fence(&source.name).await?;
+        self.directory.start_run(run, &source.name).await?;
+        let result = self.read_and_apply(source, run, &fence, since, received_at).await;
+        match &result {
+            Ok(report) => {
+                let rows = i64::try_from(report.rows).ok();
+                self.directory.end_run(run, report.outcome.as_str(), rows, &json!(report), None).await?;
+                self.metrics.run(&source.name, report.outcome.as_str());
+            }
+            Err(error) => {
+                self.directory.end_run(run, "failed", None, &Value::Null, Some(&error.to_string())).await?;
+                self.metrics.run(&source.name, "failed");
+            }
+        }
+        result
+    }
+
+    async fn read_and_apply(
+        &self,
+        source: &Pulled,
+        run: Uuid,
+        fence: &Fence,
+        since: Option<Value>,
+        received_at: DateTime<Utc>,
+    ) -> Result<RunReport, Error> {
+        let name = source.name.as_str();
+        let row = self.directory.source(name).await?;
+        let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
+        let active = self.directory.active_at(name).await?;
+        let cause = |class: Class| Cause {
+            source: Some(name.to_owned()),
+            class,
+            effective_at: None,
+            received_at: Some(received_at),
+            via: source.config.connector.kind(),
+        };
+        let mut total = Applied::default();
+        let (mut rows, mut parked) = (0_u64, 0);
+        let mut at = since.map(Checkpoint);
+        let complete = loop {
+            let Batch { changes, coverage, parked: refused, seen_only, next, more } = source.connector.pull(at.as_ref()).await?;
+            for record in &refused {
+                self.directory.park(name, &record.at, &record.reason).await?;
+            }
+            parked += refused.len();
+            self.metrics.parked(name, refused.len());
+            let accounts = accounts(changes);
+            rows += (accounts.len() + seen_only.len()) as u64;
+            let page = Page { run, fence, accounts: &accounts, seen_only: &seen_only, baseline };
+            let applied = self.directory.apply_page(&cause(Class::Mass), &page).await?;
+            total.created += applied.created;
+            total.updated += applied.updated;
+            total.unchanged += applied.unchanged;
+            at = Some(next);
+            if !more {
+                break coverage == Coverage::Snapshot;
+            }
+        };
+        let next = at.map_or(Value::Null, |c| c.0);
+        let mut report = RunReport {
+            outcome: Outcome::Partial,
+            rows,
+            counts: Counts { create: total.created, update: total.updated, ..Counts::default() },
+            unchanged: total.unchanged,
+            plan: None,
+            reasons: Vec::new(),
+            parked,
+        };
+        if !complete {
+            return Ok(report);
+        }
+        if let Some(fact) = absence(source) {
+            self.directory.mark_absent(fence, run, fact).await?;
+        }
+        self.directory.pass_dates(&cause(Class::Prompt), fence, Utc::now()).await?;
+        let waiting = self.directory.waiting_counts(name).await?;
+        report.counts = Counts { create: total.created, update: total.updated, ..waiting };
+        let reasons = judge(source, row.as_ref(), waiting, active, rows);
+        report.reasons = reasons.iter().map(ToString::to_string).collect();
+        let held = !reasons.is_empty();
+        let class = Class::of_plan(usize::try_from(waiting.dangerous()).unwrap_or(usize::MAX));
+        let end = RunEnd { next: &next, rows: i64::try_from(rows).unwrap_or(i64::MAX), fingerprint: &source.fingerprint, applied: !held };
+        if held {
+            report.plan = Some(self.hold(&cause(class), fence, source, &report, &reasons, end.rows).await?);
+            report.outcome = Outcome::Held;
+        } else {
+            self.directory.release_all(&cause(class), fence).await?;
+            self.directory.supersede_held(name).await?;
+            report.outcome = Outcome::Complete;
+        }
+        self.directory.finish_complete(&cause(class), fence, &end).await?;
+        Ok(report)
+    }
+
+    async fn hold(
+        &self,
+        cause: &Cause,
+        fence: &Fence,
+        source: &Pulled,
+        report: &RunReport,
+        reasons: &[Reason],
+        rows: i64,
+    ) -> Result<Uuid, Error> {
+        let plan = self.directory.hold(cause, fence, &report.counts, reasons, rows, &source.fingerprint).await?;
+        self.metrics.held(&source.name);
+        tracing::warn!(source.name = source.name, plan.id = %plan, reasons = report.reasons.join("; "), "a plan is held for a person");
+        Ok(plan)
+    }
+
+    /// What a run would do now: the same steps in one transaction that is rolled back.
+    pub(crate) async fn rehearse(&self, source: &Pulled) -> Result<RunReport, Error> {
+        let name = source.name.as_str();
+        let (fence, since) = self.directory.fence(name).await?;
+        let row = self.directory.source(name).await?;
+        let active = self.directory.active_at(name).await?;
+        let (mut all, mut seen, mut parked) = (Vec::new(), Vec::new(), 0);
+        let mut at = since.map(Checkpoint);
+        let complete = loop {
+            let batch = source.connector.pull(at.as_ref()).await?;
+            all.extend(accounts(batch.changes));
+            seen.extend(batch.seen_only);
+            parked += batch.parked.len();
+            at = Some(batch.next);
+            if !batch.more {
+                break batch.coverage == Coverage::Snapshot;
+            }
+        };
+        let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
+        let page = Page { run: Uuid::now_v7(), fence: &fence, accounts: &all, seen_only: &seen, baseline };
+        let cause = Cause {
+            source: Some(name.to_owned()),
+            class: Class::Mass,
+            effective_at: None,
+            received_at: None,
+            via: source.config.connector.kind(),
+        };
+        let (applied, waiting) = self.directory.rehearse(&cause, &page, absence(source).filter(|_| complete)).await?;
+        let rows = (all.len() + seen.len()) as u64;
+        let reasons: Vec<String> =
+            judge(source, row.as_ref(), waiting, active, rows).iter().map(ToString::to_string).collect();
+        Ok(RunReport {
+            outcome: match (complete, reasons.is_empty()) {
+                (false, _) => Outcome::Partial,
+                (true, true) => Outcome::Complete,
+                (true, false) => Outcome::Held,
+            },
+            rows,
+            counts: Counts { create: applied.created, update: applied.updated, ..waiting },
+            unchanged: applied.unchanged,
+            plan: None,
+            reasons,
+            parked,
+        })
+    }
+}
+
+fn accounts(changes: Vec<Change>) -> Vec<AccountFacts> {
+    changes.into_iter().map(|Change::Account(facts)| facts).collect()
+}
+
+/// What the brake says to a complete run.
+fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, rows: u64) -> Vec<Reason> {
+    let evidence = Evidence {
+        counts,
+        active,
+        rows,
+        rows_before: row.and_then(|r| r.rows_applied).map(i64::unsigned_abs),
+        fingerprint_changed: row.and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint),
+        baseline: row.is_none_or(|r| r.baseline_open),
+    };
+    evaluate(source.config.brake.limits(), &evidence)
+}
+
+/// The fact that absence from a complete snapshot is; `None`: it is none.
+fn absence(source: &Pulled) -> Option<Standing> {
+    match source.config.absence {
+        Absence::Disable => Some(Standing::Inactive),
+        Absence::Delete => Some(Standing::Gone),
+        Absence::Ignore => None,
+    }
+}

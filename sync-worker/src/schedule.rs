@@ -1,0 +1,197 @@
+//! When a pulled source is read: by its schedule, on request, and after a pause when it failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds};
+use directory::{Request, RequestKind};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::run::{Error, Outcome, RunReport};
+use crate::{Pulled, SyncWorker};
+
+const POLL: Duration = Duration::from_secs(1);
+
+/// Reads a schedule: 5 fields, or 6 with seconds first.
+pub fn parse(text: &str) -> Result<Cron, croner::errors::CronError> {
+    CronParser::builder().seconds(Seconds::Optional).build().parse(text)
+}
+
+/// The next time a schedule fires after `now`, in its zone.
+pub fn next_after(cron: &Cron, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    cron.find_next_occurrence(&now.with_timezone(&zone), false).ok().map(|at| at.with_timezone(&Utc))
+}
+
+/// How long a source that keeps failing is left alone.
+///
+/// | failures | 1 | 2 | 3 | more |
+/// |---|---|---|---|---|
+/// | pause | 5 s | 15 s | 60 s | 5 min |
+fn pause(failures: i32) -> Duration {
+    Duration::from_secs(match failures {
+        ..=1 => 5,
+        2 => 15,
+        3 => 60,
+        _ => 300,
+    })
+}
+
+impl SyncWorker {
+    /// Reads one source whenever it is due or asked for, until `stop`.
+    pub async fn follow(&self, source: Arc<Pulled>, stop: CancellationToken) {
+        let cron = source.config.schedule.as_deref().and_then(|text| parse(text).ok());
+        let zone = source.config.timezone.unwrap_or(Tz::UTC);
+        let next = || cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let mut bell = self.directory.wake.requests.listen();
+        let mut due = next();
+        self.note(&source.name, "ok", None, due).await;
+        while !stop.is_cancelled() {
+            for request in self.asked(&source.name).await {
+                if let Some(pause) = self.answer(&source, &request).await {
+                    due = Some(Utc::now() + pause).max(next());
+                } else {
+                    due = next();
+                }
+            }
+            if due.is_some_and(|at| at <= Utc::now()) {
+                due = match self.run_and_note(&source, next()).await {
+                    Ok(_) => next(),
+                    Err((_, pause)) => Some(Utc::now() + pause),
+                };
+            }
+            let wait = due.map_or(POLL, |at| (at - Utc::now()).to_std().unwrap_or_default().min(POLL));
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = bell.heard_or(wait) => {}
+            }
+        }
+    }
+
+    async fn asked(&self, source: &str) -> Vec<Request> {
+        match self.directory.open_requests(&[RequestKind::Sync, RequestKind::Plan]).await {
+            Ok(requests) => requests.into_iter().filter(|r| r.payload["source"] == source).collect(),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Carries out a request to sync or plan; a pause when the source failed.
+    async fn answer(&self, source: &Pulled, request: &Request) -> Option<Duration> {
+        let (report, pause) = if request.kind == RequestKind::Plan.as_str() {
+            (self.rehearse(source).await.map_err(|e| sentence(&e)), None)
+        } else {
+            match self.run_and_note(source, None).await {
+                Ok(report) => (Ok(report), None),
+                Err((error, pause)) => (Err(error), Some(pause)),
+            }
+        };
+        let (ok, result) = match report {
+            Ok(report) => (true, json!(report)),
+            Err(error) => (false, json!({"error": error})),
+        };
+        if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be answered; it will be carried out again");
+        }
+        pause
+    }
+
+    async fn run_and_note(&self, source: &Pulled, next: Option<DateTime<Utc>>) -> Result<RunReport, (String, Duration)> {
+        let name = source.name.as_str();
+        if !self.lease(name).await {
+            return Err((format!("another worker is reading {name}"), POLL));
+        }
+        self.note(name, "running", None, None).await;
+        let result = self.run(source).await;
+        let answer = match result {
+            Ok(report) => {
+                let (state, note) = match report.outcome {
+                    Outcome::Held => ("held", Some("1 plan")),
+                    Outcome::Complete | Outcome::Partial => ("ok", None),
+                };
+                self.finish(name, state, note, next, false).await;
+                Ok(report)
+            }
+            Err(error) => {
+                let text = sentence(&error);
+                let failures = self.finish(name, "backed_off", Some(&text), None, true).await;
+                let pause = pause_after(&error, failures);
+                tracing::warn!(source.name = name, error = text, pause_ms = pause.as_millis() as u64, "a source could not be read; nobody is missing because of it");
+                Err((text, pause))
+            }
+        };
+        if let Err(error) = self.directory.release_lease(&lease_name(name), &self.holder).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back; it runs out by itself");
+        }
+        answer
+    }
+
+    async fn lease(&self, source: &str) -> bool {
+        self.directory.lease(&lease_name(source), &self.holder).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "a lease could not be taken");
+            false
+        })
+    }
+
+    async fn note(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
+        let held = match self.directory.held_plan(source).await {
+            Ok(plan) => plan.is_some(),
+            Err(_) => false,
+        };
+        let (state, note) = if held && state == "ok" { ("held", Some("1 plan")) } else { (state, note) };
+        if let Err(error) = self.directory.set_source_status(source, state, note, next, false, false).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "the state of a source could not be noted");
+        }
+    }
+
+    async fn finish(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>, failed: bool) -> i32 {
+        self.directory.set_source_status(source, state, note, next, true, failed).await.unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "the state of a source could not be noted");
+            1
+        })
+    }
+}
+
+fn lease_name(source: &str) -> String {
+    format!("source/{source}")
+}
+
+fn pause_after(error: &Error, failures: i32) -> Duration {
+    match error {
+        Error::Connector(connectors::Error::Throttled { retry_after: Some(wait) }) => *wait,
+        Error::Connector(_) | Error::Directory(_) => pause(failures),
+    }
+}
+
+/// The error with its causes, as one line.
+fn sentence(error: &Error) -> String {
+    use std::error::Error as _;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_has_five_fields_or_six_with_seconds_first_in_its_own_zone() {
+        let now: DateTime<Utc> = "2026-03-29T00:30:00Z".parse().expect("an instant");
+        let next = |text: &str, zone: Tz| next_after(&parse(text).expect(text), zone, now).map(|at| at.to_rfc3339());
+        assert_eq!(next("*/5 * * * *", Tz::UTC).as_deref(), Some("2026-03-29T00:35:00+00:00"));
+        assert_eq!(next("*/30 * * * * *", Tz::UTC).as_deref(), Some("2026-03-29T00:30:30+00:00"));
+        assert_eq!(next("0 9 * * *", Tz::Europe__Berlin).as_deref(), Some("2026-03-29T07:00:00+00:00"), "after the clocks change");
+        assert!(parse("every minute").is_err());
+    }
+}
