@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+pub mod demo;
 pub mod postgres;
 pub mod style;
 pub mod probes;

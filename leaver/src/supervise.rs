@@ -38,11 +38,8 @@ impl Supervisor {
             }
             ended = self.next_end() => ended,
         };
-        self.stop.cancel();
-        let drain = async { while self.next_end().await.is_some() {} };
         let late = tokio::select! {
-            () = drain => false,
-            () = tokio::time::sleep(grace) => true,
+            late = self.halt(grace) => late,
             _ = signals.next() => true,
         };
         if late {
@@ -51,6 +48,13 @@ impl Supervisor {
         }
         self.tasks.shutdown().await;
         if crashed.is_some() || late { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    }
+
+    /// Asks all tasks to stop and waits for them, at most for `grace`. Whether some were late.
+    pub async fn halt(&mut self, grace: Duration) -> bool {
+        self.stop.cancel();
+        let drain = async { while self.next_end().await.is_some() {} };
+        tokio::time::timeout(grace, drain).await.is_err()
     }
 
     /// The name of the next task that ends. Before a stop that is a crash, and logged as one.

@@ -112,6 +112,12 @@ impl Running {
         Ok(Self { supervisor, parts, home, addresses, database, server, stop_server })
     }
 
+    /// Stops every part without a signal, then ends.
+    pub async fn halt(mut self, grace: Duration) -> anyhow::Result<()> {
+        self.supervisor.halt(grace).await;
+        self.end().await
+    }
+
     /// Stops the embedded database, after everything that uses it.
     pub async fn end(self) -> anyhow::Result<()> {
         self.home.retire("up");
