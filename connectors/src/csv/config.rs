@@ -20,10 +20,11 @@ pub struct Config {
     /// A JSON file `{"rows": 1304, "sha256": "…"}` that the exporter writes last; `rows` does not count the header.
     #[serde(default)]
     pub manifest: Option<PathBuf>,
-    /// Our column to the header that the file has for it. A header that is named here must be in the file.
+    /// Our column to the header that the file has for it, which must then be in the file; our word for a status (`active`,
+    /// `suspended`, `left`) to the file's word.
     #[serde(default)]
-    #[schemars(extend("propertyNames" = { "enum": Column::ALL }))]
-    pub map: BTreeMap<Column, String>,
+    #[schemars(with = "BTreeMap<String, String>", extend("propertyNames" = { "enum": Map::names() }))]
+    pub map: Map,
     /// What stands between cells: one character.
     #[serde(default = "comma", deserialize_with = "delimiter")]
     pub delimiter: char,
@@ -33,9 +34,58 @@ impl Config {
     /// What decides who is in scope; `settle` only decides when.
     pub(crate) fn scope(&self) -> Value {
         let lossy = |path: &PathBuf| path.to_string_lossy().into_owned();
-        json!([lossy(&self.path), self.key, self.map, self.manifest.as_ref().map(lossy), self.delimiter])
+        json!([lossy(&self.path), self.key, self.map.columns, self.manifest.as_ref().map(lossy), self.delimiter])
     }
 }
+
+/// Their names for our columns, and their words for our statuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>")]
+pub struct Map {
+    columns: BTreeMap<Column, String>,
+    words: BTreeMap<&'static str, String>,
+}
+
+impl Map {
+    /// Everything that may be renamed.
+    pub fn names() -> Vec<&'static str> {
+        Column::ALL.into_iter().map(Column::name).chain(STATUSES).collect()
+    }
+
+    /// The columns that are renamed, each with its header.
+    pub(super) fn columns(&self) -> &BTreeMap<Column, String> {
+        &self.columns
+    }
+
+    /// Our word for theirs, compared without case. A word that is renamed is no longer understood as it was.
+    pub(super) fn word(&self, theirs: &str) -> Option<&'static str> {
+        let theirs = theirs.to_lowercase();
+        STATUSES
+            .into_iter()
+            .find(|ours| self.words.get(ours).map_or(*ours == theirs, |word| word.to_lowercase() == theirs))
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Map {
+    type Error = String;
+
+    fn try_from(written: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        let mut map = Map::default();
+        for (ours, theirs) in written {
+            if let Some(column) = Column::ALL.into_iter().find(|c| c.name() == ours) {
+                map.columns.insert(column, theirs);
+            } else if let Some(word) = STATUSES.into_iter().find(|w| *w == ours) {
+                map.words.insert(word, theirs);
+            } else {
+                return Err(format!("unknown name `{ours}`, expected one of {}", Map::names().join(", ")));
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// Our words for a status.
+pub(super) const STATUSES: [&str; 3] = ["active", "suspended", "left"];
 
 /// A column that Leaver reads. The names are those of SCIM (RFC 7643) where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

@@ -31,7 +31,7 @@ impl Header {
             }
         }
         let find = |name: &str| by_name.get(&name.trim().to_lowercase()).copied();
-        let theirs = |column: Column| config.map.get(&column).map_or(column.name(), String::as_str);
+        let theirs = |column: Column| config.map.columns().get(&column).map_or(column.name(), String::as_str);
         let ours: BTreeMap<_, _> = Column::ALL.into_iter().filter_map(|c| Some((c, find(theirs(c))?))).collect();
 
         let missing = |wanted: &str| {
@@ -43,7 +43,7 @@ impl Header {
             Flaw { row: row.number, column: None, fault }
         };
         // A renamed status column must not make everybody active: what the operator named has to be there.
-        if let Some(lost) = config.map.iter().find(|(column, _)| !ours.contains_key(column)) {
+        if let Some(lost) = config.map.columns().iter().find(|(column, _)| !ours.contains_key(column)) {
             return Err(missing(lost.1));
         }
         let key = Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(config.key.trim()));

@@ -8,7 +8,7 @@ use lifecycle::{AccountFacts, Standing, account::Profile};
 use serde_json::Value;
 
 use super::{
-    config::{Column, Config},
+    config::{Column, Config, Map},
     dates::{self, Stated},
     fault::{Fault, Flaw},
     header::Header,
@@ -44,7 +44,7 @@ pub(super) fn people(bytes: &[u8], config: &Config, zone: Tz) -> Result<People, 
     for row in rows {
         let row = row.map_err(|flaw| flaw.into_error(&header.names))?;
         let native_id = native_id(&row, &header, &mut seen).map_err(|flaw| flaw.into_error(&header.names))?;
-        let (facts, flaws) = Person { row: &row, header: &header, zone }.facts(&native_id);
+        let (facts, flaws) = Person { row: &row, header: &header, map: &config.map, zone }.facts(&native_id);
         match facts {
             Some(facts) => people.accounts.push(facts),
             None => people.seen_only.push(native_id),
@@ -76,23 +76,30 @@ fn native_id(row: &Row<'_>, header: &Header, seen: &mut HashMap<String, u64>) ->
 struct Person<'a> {
     row: &'a Row<'a>,
     header: &'a Header,
+    map: &'a Map,
     /// The source's.
     zone: Tz,
 }
 
 impl Person<'_> {
     /// The facts, and what could not be read. There are none where a date is unreadable: without its last day, a person
-    /// would seem to stay for ever. An unreadable status is only unknown, and a zone matters only to a day.
+    /// would seem to stay for ever; but a status that denies needs no date and is taken at its word. An unreadable status is
+    /// only unknown, and a zone matters only to a day.
     fn facts(&self, native_id: &str) -> (Option<AccountFacts>, Vec<Flaw>) {
         let mut flaws = Vec::new();
-        let status = self.read(Column::Status, standing, &mut flaws);
+        let status = self.read(Column::Status, |word| standing(self.map, word), &mut flaws);
         let zone = self.read(Column::Timezone, zone, &mut flaws).map(|stated| stated.unwrap_or(self.zone));
         let start = self.read(Column::StartDate, date, &mut flaws);
         let end = self.read(Column::EndDate, date, &mut flaws);
         let starts_at =
             start.and_then(|stated| instant(stated, zone, |day, zone| Some(dates::first_instant(day, zone))));
         let ends_at = end.and_then(|stated| instant(stated, zone, dates::end_of));
-        let (Some(starts_at), Some(ends_at)) = (starts_at, ends_at) else { return (None, flaws) };
+        let denied = status.flatten().is_some_and(Standing::denies);
+        let (starts_at, ends_at) = match (starts_at, ends_at) {
+            (Some(starts_at), Some(ends_at)) => (starts_at, ends_at),
+            _ if denied => (None, None),
+            _ => return (None, flaws),
+        };
         let facts = AccountFacts {
             native_id: native_id.to_owned(),
             external_id: None,
@@ -157,11 +164,11 @@ impl Person<'_> {
     }
 }
 
-fn standing(word: &str) -> Result<Standing, Fault> {
-    match word.to_ascii_lowercase().as_str() {
-        "active" => Ok(Standing::Active),
-        "suspended" => Ok(Standing::Inactive),
-        "left" => Ok(Standing::Gone),
+fn standing(map: &Map, word: &str) -> Result<Standing, Fault> {
+    match map.word(word) {
+        Some("active") => Ok(Standing::Active),
+        Some("suspended") => Ok(Standing::Inactive),
+        Some("left") => Ok(Standing::Gone),
         _ => Err(Fault::NotAStatus),
     }
 }

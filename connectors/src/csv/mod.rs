@@ -16,7 +16,7 @@ use chrono_tz::Tz;
 use lifecycle::Change;
 use serde_json::json;
 
-pub use config::{Column, Config};
+pub use config::{Column, Config, Map};
 
 use self::{client::Contents, fault::Unready, mapping::People};
 use crate::{Batch, Checkpoint, Coverage, Pull, Result};

@@ -70,11 +70,12 @@ fn a_foreign_file_with_a_byte_order_mark_becomes_facts() {
 #[test]
 fn what_cannot_be_understood_is_parked_and_nobody_is_missing_for_it() {
     let people = people(UNTIDY, &plain(), Tz::UTC).unwrap();
-    assert_eq!(people.seen_only, ["2003", "2004", "2005"]);
+    assert_eq!(people.seen_only, ["2003", "2005"]);
     let standings: Vec<_> = people.accounts.iter().map(|facts| (facts.native_id.as_str(), facts.standing)).collect();
     let expected = [
         ("2001", Standing::Unknown),
         ("2002", Standing::Unknown),
+        ("2004", Standing::Gone),
         ("2006", Standing::Active),
         ("2007", Standing::Active),
     ];
@@ -98,6 +99,21 @@ fn a_header_alone_is_a_snapshot_of_nobody() {
 fn headers_match_in_any_case_and_with_space_around_them() {
     let people = read(" EMPLOYEENUMBER , Status \n 1 , LEFT \n").unwrap();
     assert_eq!((named(&people), people.accounts[0].standing), (vec!["1"], Standing::Gone));
+}
+
+#[test]
+fn a_status_may_have_other_words() {
+    let config = config(json!({ "key": "employeeNumber", "map": { "left": "Terminated", "status": "State" } }));
+    let people = people(b"employeeNumber,State\n1,terminated\n2,left\n3,active\n", &config, Tz::UTC).unwrap();
+    let standings: Vec<_> = people.accounts.iter().map(|facts| facts.standing).collect();
+    assert_eq!(standings, [Standing::Gone, Standing::Unknown, Standing::Active], "a renamed word has one name only");
+}
+
+#[test]
+fn a_denial_counts_although_a_date_beside_it_is_unreadable() {
+    let people = read("employeeNumber,status,endDate\n1,left,soon\n2,active,soon\n").unwrap();
+    assert_eq!((people.accounts.len(), people.accounts[0].standing), (1, Standing::Gone));
+    assert_eq!((people.seen_only, people.parked.len()), (vec!["2".to_owned()], 2), "both rows are parked all the same");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn the_known_keys_of_a_connector_depend_on_its_type() {
          --> leaver.yaml:2:84
         2 | … type: csv, path: people.csv, keys: employeeNumber, map: { mail: Mail } } }
           |                                                             ^^^^
-        known: employeeNumber, userName, email, givenName, familyName, department, manager, status, startDate, endDate, timezone, groups
+        known: employeeNumber, userName, email, givenName, familyName, department, manager, status, startDate, endDate, timezone, groups, active, suspended, left
         help: a similar key is `email`
 
         error: unknown key `path`
