@@ -1,0 +1,45 @@
+# One command for each thing one does here; CI runs `make test` and nothing else.
+
+# The committed .sqlx/ describes every query, so that no build needs a database.
+export SQLX_OFFLINE ?= true
+
+.PHONY: help up demo test check fmt services stop sqlx bench
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## build Leaver and start it with examples/leaver.yaml
+	cargo build --locked -p leaver
+	@echo 'Once it says "ready", in another terminal: cd examples && ../target/debug/leaver source list' >&2
+	@echo 'The README goes on from there. Ctrl-C stops it.' >&2
+	cargo run --locked --quiet -p leaver -- up -c examples/leaver.yaml
+
+demo: ## build Leaver and watch a small company lose people
+	cargo run --locked -p leaver -- demo
+
+test: ## all that CI checks, installing and starting what it needs
+	@scripts/test
+
+check: ## the quick part: format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+services: ## start Redis and PostgreSQL for tests; prints what to source
+	@scripts/needs packages
+	@scripts/services start
+	@echo '. target/services.env'
+
+stop: ## stop what `make services` started
+	@scripts/services stop
+
+sqlx: ## write .sqlx/ anew, after a change of a query or a migration
+	@scripts/needs packages
+	@scripts/services with scripts/sqlx refresh
+
+bench: ## measure the release build, on this machine
+	@scripts/needs packages
+	cargo build --locked --release -p leaver
+	@scripts/services with cargo bench --locked -p tests --bench latency
