@@ -85,7 +85,8 @@ async fn metrics(State(probes): State<Probes>) -> Response {
     }
     let mut text = String::new();
     match encode(&mut text, &probes.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "metrics could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -19,7 +19,11 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Runs `task` under a name until it ends. Give it [`Supervisor::stop_signal`], so that it ends when asked.
-    pub fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = Result<(), BoxError>> + Send + 'static) {
+    pub fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        task: impl Future<Output = Result<(), BoxError>> + Send + 'static,
+    ) {
         let handle = self.tasks.spawn(task);
         self.names.insert(handle.id(), name.into());
     }
@@ -44,7 +48,10 @@ impl Supervisor {
         };
         if late {
             let names: Vec<&str> = self.names.values().map(String::as_str).collect();
-            tracing::error!(tasks = names.join(", "), "stopped without waiting for these; what they had under way stays owed");
+            tracing::error!(
+                tasks = names.join(", "),
+                "stopped without waiting for these; what they had under way stays owed"
+            );
         }
         self.tasks.shutdown().await;
         if crashed.is_some() || late { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -68,10 +75,20 @@ impl Supervisor {
         let stopping = self.stop.is_cancelled();
         match ended {
             Ok((_, Ok(()))) if stopping => {}
-            Ok((_, Ok(()))) => tracing::error!(task = name, "a task ended although nobody asked it to; the process ends with it"),
-            Ok((_, Err(error))) => tracing::error!(task = name, error = &*error as &dyn std::error::Error, "a task failed; the process ends with it"),
+            Ok((_, Ok(()))) => {
+                tracing::error!(task = name, "a task ended although nobody asked it to; the process ends with it")
+            }
+            Ok((_, Err(error))) => tracing::error!(
+                task = name,
+                error = &*error as &dyn std::error::Error,
+                "a task failed; the process ends with it"
+            ),
             Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(task = name, error = &error as &dyn std::error::Error, "a task panicked; the process ends with it"),
+            Err(error) => tracing::error!(
+                task = name,
+                error = &error as &dyn std::error::Error,
+                "a task panicked; the process ends with it"
+            ),
         }
         Some(name)
     }

@@ -4,6 +4,7 @@ mod company;
 mod portal;
 mod timeline;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,11 +37,17 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the whole story. Exit code 1 if a leaver's sessions did not settle.
 pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    // Open to the account that PostgreSQL runs as when root starts the demo; else its data would be kept elsewhere.
+    let open = std::fs::Permissions::from_mode(0o755);
     let temporary = match options.data_dir {
         Some(_) => None,
-        None => Some(tempfile::Builder::new().prefix("leaver-demo-").tempdir().context("cannot make a temporary folder")?),
+        None => {
+            let made = tempfile::Builder::new().prefix("leaver-demo-").permissions(open).tempdir();
+            Some(made.context("cannot make a temporary folder")?)
+        }
     };
-    let folder = options.data_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_path_buf())).unwrap_or_default();
+    let folder =
+        options.data_dir.clone().or_else(|| temporary.as_ref().map(|t| t.path().to_path_buf())).unwrap_or_default();
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     eprintln!("starting PostgreSQL below {}", folder.display());
     let server = postgres::start(&postgres::Options::new(&folder)).await?;
@@ -78,8 +85,9 @@ fn configure(folder: &Path, url: &str, portal: &str) -> anyhow::Result<Config> {
     let path = folder.join("leaver.yaml");
     std::fs::write(&path, company::CONFIGURATION).with_context(|| format!("cannot write {}", path.display()))?;
     let environment = Environment::from([("PORTAL_DB".to_owned(), portal.to_owned())]);
-    let mut config = crate::config::load(&path, &environment)
-        .map_err(|problems| anyhow::anyhow!("the demo's own configuration is wrong:\n{}", problems.render(View::PLAIN)))?;
+    let mut config = crate::config::load(&path, &environment).map_err(|problems| {
+        anyhow::anyhow!("the demo's own configuration is wrong:\n{}", problems.render(View::PLAIN))
+    })?;
     config.database = Some(Database { url: lifecycle::Secret::new(url) });
     Ok(config)
 }
@@ -94,7 +102,10 @@ impl Tale<'_> {
     async fn play(&mut self) -> anyhow::Result<Timeline> {
         self.sync().await?;
         let sessions = self.portal.log_everybody_in(self.company.names()).await?;
-        eprintln!("{} people from a CSV, {sessions} sessions in portal (sql); sweeps 200ms, 1s", self.company.names().count());
+        eprintln!(
+            "{} people from a CSV, {sessions} sessions in portal (sql); sweeps 200ms, 1s",
+            self.company.names().count()
+        );
 
         for name in ["ana", "ben", "cleo", "finn"] {
             self.company.set(name, "status", "left");
@@ -177,7 +188,11 @@ impl Tale<'_> {
     }
 
     /// Waits for a condition, not for a time.
-    async fn until<T>(&self, what: &str, condition: impl AsyncFn(&Self) -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    async fn until<T>(
+        &self,
+        what: &str,
+        condition: impl AsyncFn(&Self) -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
         let deadline = tokio::time::Instant::now() + LIMIT;
         let mut bell = self.running.parts.console.wake.progress.listen();
         loop {

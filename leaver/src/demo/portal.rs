@@ -21,7 +21,9 @@ impl Portal {
         sqlx::query("CREATE DATABASE portal OWNER leaver").execute(&admin).await?;
         admin.close().await;
         let pool = PgPoolOptions::new().max_connections(4).connect_with(options.database(NAME)).await?;
-        sqlx::query("CREATE TABLE sessions (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_name text NOT NULL)").execute(&pool).await?;
+        sqlx::query("CREATE TABLE sessions (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_name text NOT NULL)")
+            .execute(&pool)
+            .await?;
         sqlx::query("CREATE INDEX ON sessions (user_name)").execute(&pool).await?;
         let mut url = url::Url::parse(leaver).context("the address of the embedded PostgreSQL")?;
         url.set_path(NAME);
@@ -51,8 +53,10 @@ impl Portal {
     }
 
     pub async fn count(&self, name: &str) -> anyhow::Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM sessions WHERE user_name = $1").bind(name).fetch_one(&self.pool).await?;
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions WHERE user_name = $1")
+            .bind(name)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(count.unsigned_abs())
     }
 

@@ -17,7 +17,11 @@ pub fn print(config: &Config, database: &str, addresses: &Addresses) {
     eprintln!("  sources      {sources}");
     eprintln!("  downstreams  {downstreams}");
     eprintln!("  scim         http://{}/scim/v2/{{source}}", addresses.public);
-    eprintln!("  admin        http://{}/api/v1   token in {}", addresses.admin, short(&config.data_dir.join("admin.token")));
+    eprintln!(
+        "  admin        http://{}/api/v1   token in {}",
+        addresses.admin,
+        short(&config.data_dir.join("admin.token"))
+    );
     eprintln!("  probes       http://{}/readyz, /metrics", addresses.probes);
     if std::io::stderr().is_terminal() {
         eprintln!("next: leaver source list");

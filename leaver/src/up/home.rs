@@ -22,7 +22,11 @@ impl Home {
     /// Makes the folder, readable by its owner only, and locks it.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let run = folder.join("run");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&run).with_context(|| format!("cannot make {}", run.display()))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&run)
+            .with_context(|| format!("cannot make {}", run.display()))?;
         let path = run.join("up.lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -43,7 +47,9 @@ impl Home {
                     folder.display()
                 );
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).context("cannot write the lock")?;
         Ok(Self { folder: folder.to_path_buf(), _lock: lock })
@@ -74,7 +80,9 @@ impl Home {
                     .mode(0o600)
                     .open(&path)
                     .with_context(|| format!("cannot make {}", path.display()))?;
-                writeln!(file, "{token}").and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+                writeln!(file, "{token}")
+                    .and_then(|()| file.sync_all())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
                 token
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),

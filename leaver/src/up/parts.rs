@@ -45,7 +45,8 @@ impl Parts {
         let mut registry = Registry::default();
         let sync = open(Role::Sync, SYNC).await?;
         sync.register_sources().await?;
-        let worker = SyncWorker::new(sync, &config.sources, sync_worker::Metrics::register(&mut registry), home.holder())?;
+        let worker =
+            SyncWorker::new(sync, &config.sources, sync_worker::Metrics::register(&mut registry), home.holder())?;
         let revoker = Revoker {
             directory: open(Role::Revoker, REVOKER).await?,
             policy: config.rules.clone(),
@@ -146,7 +147,8 @@ fn targets(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<Target>>> {
         .downstreams
         .iter()
         .map(|(name, downstream)| {
-            let adapter = downstream.adapter.build(downstream.compare).with_context(|| format!("downstreams.{name}"))?;
+            let adapter =
+                downstream.adapter.build(downstream.compare).with_context(|| format!("downstreams.{name}"))?;
             let subject = SubjectExpression::parse(&downstream.subject)
                 .map_err(|problems| anyhow::anyhow!("downstreams.{name}.subject: {}", problems[0].message))?;
             let target = Target {

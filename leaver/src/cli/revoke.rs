@@ -1,0 +1,80 @@
+//! `revoke`: accepted at once; with `--wait`, followed until every downstream has answered.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::{Answer, Client};
+use crate::show::revocation::{self, Revocation};
+
+use super::args::{self, Wait};
+use super::failure::{Exit, Failure};
+use super::progress;
+use super::screen::Screen;
+
+/// The server is asked to wait so long at a time, less than what breaks idle connections.
+const ROUND: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: Uuid,
+    identity: Uuid,
+}
+
+pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Result<Exit, Failure> {
+    let who = wish.who.who.as_str();
+    let mut body = json!({"who": who, "reason": wish.reason});
+    if !wish.downstreams.is_empty() {
+        body["downstreams"] = json!(wish.downstreams);
+    }
+    let accepted = client.post::<Accepted>(&["revocations"], &body).await?;
+    let Accepted { id, identity } = accepted.typed;
+    let trace = format!("leaver identity trace {identity}");
+    let Some(wanted) = wish.wait else {
+        if screen.is_json() {
+            screen.document(&accepted.json)?;
+        } else {
+            screen.answer(&revocation::accepted(who, id, screen.out))?;
+            screen.next(&trace);
+        }
+        return Ok(Exit::Done);
+    };
+    let what = format!("{who} to be {} everywhere", wanted.as_str());
+    let follow = follow(client, id, wanted, wish.timeout);
+    let (reached, seen) = progress::during(screen, &what, wish.timeout, follow).await?;
+    if screen.is_json() {
+        screen.document(&with_identity(seen.json, identity))?;
+    } else {
+        screen.answer(&revocation::show(who, &seen.typed, screen.out))?;
+    }
+    if reached {
+        return Ok(Exit::Done);
+    }
+    progress::unfinished(screen, &revocation::missing(wanted.as_str(), &seen.typed));
+    screen.next(&trace);
+    Ok(Exit::Held)
+}
+
+async fn follow(
+    client: &Client,
+    id: Uuid,
+    wanted: Wait,
+    limit: Duration,
+) -> Result<(bool, Answer<Revocation>), Failure> {
+    let id = id.to_string();
+    progress::rounds(limit, ROUND, async |round: Duration| {
+        let timeout = humantime::format_duration(Duration::from_millis(round.as_millis() as u64)).to_string();
+        let query = [("wait", Some(wanted.as_str().to_owned())), ("timeout", Some(timeout))];
+        let seen = client.wait::<Revocation>(&["revocations", &id], &query, round).await?;
+        Ok((seen.typed.reached, seen))
+    })
+    .await
+}
+
+/// The answer about a revocation calls them subject; who asked by name wants to know whom that meant.
+fn with_identity(mut answer: Value, identity: Uuid) -> Value {
+    answer["identity"] = json!(identity);
+    answer
+}

@@ -1,0 +1,114 @@
+//! People and machines: the list, and one of them with what was done about it.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::style::{Style, View};
+
+use super::table::{Cell, Table, number, text};
+use super::text::{Page, instant, visible};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    pub id: Uuid,
+    pub kind: String,
+    pub state: String,
+    pub generation: i64,
+    pub version: i64,
+    pub user_name: Option<String>,
+    pub email: Option<String>,
+    pub display_name: Option<String>,
+    pub department: Option<String>,
+    pub manager: Option<String>,
+    #[serde(default)]
+    pub unresolved: bool,
+    #[serde(default)]
+    pub accounts: Vec<Account>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Account {
+    pub source: String,
+    pub native_id: String,
+    /// As the source says; `None`: it does not.
+    pub active: Option<bool>,
+    /// What the source says waits for a person to approve it.
+    #[serde(default)]
+    pub held: bool,
+    pub seen: DateTime<Utc>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Detail {
+    #[serde(flatten)]
+    pub identity: Identity,
+    pub why: String,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    #[serde(default)]
+    pub receipts: Vec<Receipt>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Receipt {
+    pub downstream: String,
+    pub state: String,
+    pub ended: u64,
+    pub resurrected: u64,
+}
+
+impl Identity {
+    /// What a person would call it.
+    pub fn name(&self) -> String {
+        let names = [&self.user_name, &self.email, &self.display_name];
+        names.into_iter().flatten().next().cloned().unwrap_or_else(|| self.id.to_string())
+    }
+}
+
+/// One line for each.
+pub fn list(identities: &[Identity], view: View) -> String {
+    let mut table = Table::new([text("ID"), text("KIND"), text("STATE"), text("NAME")]);
+    for identity in identities {
+        let name = Cell::styled(identity.name(), Style::Strong);
+        let kind = Cell::from(&identity.kind);
+        table.row([Cell::dim(identity.id), kind, Cell::state(&identity.state), name]);
+    }
+    table.render(view)
+}
+
+/// One identity, why it is as it is, what each source says and what each downstream has answered.
+pub fn detail(detail: &Detail, view: View) -> String {
+    let mut page = Page::new(view);
+    let identity = &detail.identity;
+    page.opening(&identity.name(), &identity.kind, &identity.state, identity.id);
+    page.fact("why", visible(&detail.why));
+    let mut facts = vec![format!("generation {}, version {}", identity.generation, identity.version)];
+    facts.extend(identity.department.iter().map(|department| format!("department {}", visible(department))));
+    facts.extend(identity.manager.iter().map(|manager| format!("manager {}", visible(manager))));
+    page.line(facts.join(", "));
+    if !detail.groups.is_empty() {
+        page.line(format_args!("groups {}", visible(&detail.groups.join(", "))));
+    }
+    if identity.unresolved {
+        let sign = page.paint(Style::Waiting, "unresolved");
+        page.line(format_args!("{sign}: an account could belong to several identities, so it was linked to none"));
+    }
+    let mut accounts = Table::new([text("SOURCE"), text("NATIVE ID"), text("ACTIVE"), text("SEEN")]);
+    for account in &identity.accounts {
+        let active = account.active.map_or("-", |active| if active { "true" } else { "false" });
+        let active =
+            if account.held { Cell::styled(format!("{active}, held"), Style::Waiting) } else { Cell::from(active) };
+        let seen = Cell::dim(instant(account.seen));
+        accounts.row([Cell::from(&account.source), Cell::dim(&account.native_id), active, seen]);
+    }
+    page.table(&accounts);
+    let mut receipts = Table::new([text("DOWNSTREAM"), text("RECEIPT"), number("ENDED"), number("CAME BACK")]);
+    for receipt in &detail.receipts {
+        let back = Cell::styled(receipt.resurrected, (receipt.resurrected > 0).then_some(Style::Wrong));
+        receipts.row([Cell::from(&receipt.downstream), Cell::state(&receipt.state), Cell::from(receipt.ended), back]);
+    }
+    page.table(&receipts);
+    page.finish()
+}

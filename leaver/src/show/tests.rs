@@ -1,0 +1,501 @@
+//! Each view as an operator sees it on a terminal of 80 columns, in a pipe, in colour and without UTF-8.
+
+use chrono::{DateTime, Utc};
+use insta::assert_snapshot;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::table::{self, Table};
+use super::*;
+use crate::style::View;
+
+const TERMINAL: View = View { colour: false, unicode: true, width: Some(80) };
+const COLOUR: View = View { colour: true, ..TERMINAL };
+const ASCII: View = View { unicode: false, ..TERMINAL };
+
+fn read<T: DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).unwrap()
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-11-21T09:14:00Z".parse().unwrap()
+}
+
+/// Escapes as words, so that a snapshot can be read.
+fn spelled(text: &str) -> String {
+    let mut out = text.replace("\u{1b}[0m", "{/}");
+    for (code, name) in [("1", "bold"), ("2", "dim"), ("31", "red"), ("32", "green"), ("33", "yellow"), ("36", "cyan")]
+    {
+        out = out.replace(&format!("\u{1b}[{code}m"), &format!("{{{name}}}"));
+    }
+    out
+}
+
+fn ana() -> Value {
+    json!({
+        "id": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "kind": "human", "state": "suspended", "generation": 1, "version": 7,
+        "userName": "ana@example.com", "email": "ana@example.com", "employeeNumber": "1042", "displayName": "Ana",
+        "department": "Finance", "manager": "jo@example.com", "unresolved": false,
+        "accounts": [
+            {"source": "people", "native_id": "1042", "active": true, "held": false, "standing": "active", "seen": "2026-11-21T09:00:04.112Z"},
+            {"source": "okta", "native_id": "c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42", "active": false, "held": true, "standing": "inactive", "seen": "2026-11-21T09:12:03.630417Z"},
+            {"source": "corp", "native_id": "7f0c", "active": null, "held": false, "standing": "unknown", "seen": "2026-11-21T09:11:30.008Z"},
+        ],
+        "why": "okta says inactive; one inactive account suspends, whatever others say",
+        "groups": ["admins", "prod-db"],
+        "receipts": [
+            {"downstream": "web", "state": "settled", "ended": 2, "resurrected": 0},
+            {"downstream": "sso", "state": "stuck", "ended": 1, "resurrected": 1},
+        ],
+    })
+}
+
+#[test]
+fn an_identity() {
+    assert_snapshot!(identity::detail(&read(ana()), TERMINAL), @r"
+    ana@example.com   human   suspended   5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21
+    why   okta says inactive; one inactive account suspends, whatever others say
+    generation 1, version 7, department Finance, manager jo@example.com
+    groups admins, prod-db
+    SOURCE  NATIVE ID                             ACTIVE       SEEN
+    people  1042                                  true         2026-11-21T09:00:04.…
+    okta    c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42  false, held  2026-11-21T09:12:03.…
+    corp    7f0c                                  -            2026-11-21T09:11:30.…
+    DOWNSTREAM  RECEIPT  ENDED  CAME BACK
+    web         settled      2          0
+    sso         stuck        1          1
+    ");
+    assert_snapshot!(spelled(&identity::detail(&read(ana()), COLOUR)), @r"
+    {bold}ana@example.com{/}   human   {yellow}suspended{/}   {dim}5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21{/}
+    why   okta says inactive; one inactive account suspends, whatever others say
+    generation 1, version 7, department Finance, manager jo@example.com
+    groups admins, prod-db
+    {bold}SOURCE{/}  {bold}NATIVE ID{/}                             {bold}ACTIVE{/}       {bold}SEEN{/}
+    people  {dim}1042{/}                                  true         {dim}2026-11-21T09:00:04.…{/}
+    okta    {dim}c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42{/}  {yellow}false, held{/}  {dim}2026-11-21T09:12:03.…{/}
+    corp    {dim}7f0c{/}                                  -            {dim}2026-11-21T09:11:30.…{/}
+    {bold}DOWNSTREAM{/}  {bold}RECEIPT{/}  {bold}ENDED{/}  {bold}CAME BACK{/}
+    web         {green}settled{/}      2          0
+    sso         {red}stuck{/}        1          {red}1{/}
+    ");
+}
+
+#[test]
+fn identities() {
+    let mut long = ana();
+    long["userName"] = json!("a-very-long-name-that-somebody-was-given@subsidiary.example.com");
+    long["state"] = json!("active");
+    let mut rude = ana();
+    rude["userName"] = json!("\u{1b}[31mred\u{202e}\nnext");
+    let all: Vec<identity::Identity> = read(json!([ana(), long, rude]));
+    assert_snapshot!(identity::list(&all, TERMINAL), @r"
+    ID                                    KIND   STATE      NAME
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  suspended  ana@example.com
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  active     a-very-long-name-that-s…
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  suspended  \u{1b}[31mred\u{202e}\n…
+    ");
+    assert_snapshot!(identity::list(&all, View::PLAIN), @r"
+    ID                                    KIND   STATE      NAME
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  suspended  ana@example.com
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  active     a-very-long-name-that-somebody-was-given@subsidiary.example.com
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  suspended  \u{1b}[31mred\u{202e}\nnext
+    ");
+    assert_snapshot!(identity::list(&all[1..2], ASCII), @r"
+    ID                                    KIND   STATE   NAME
+    5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  human  active  a-very-long-name-that-so...
+    ");
+}
+
+fn hops() -> trace::Trace {
+    let id = "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8";
+    read(json!({"identity": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "hops": [
+        {"at": "2026-11-21T09:12:03.417Z", "hop": "effective", "event_id": id, "where": "okta", "outcome": null, "ms": null},
+        {"at": "2026-11-21T09:12:03.630Z", "hop": "received", "event_id": id, "where": "okta", "outcome": "SCIM PATCH", "ms": 213},
+        {"at": "2026-11-21T09:12:03.634Z", "hop": "committed", "event_id": id, "outcome": "identity.suspended, version 7", "ms": 4},
+        {"at": "2026-11-21T09:12:03.637Z", "hop": "published", "event_id": id, "where": "urgent", "outcome": null, "ms": 3},
+        {"at": "2026-11-21T09:12:03.640Z", "hop": "decided", "event_id": id, "outcome": "leaver", "ms": 3},
+        {"at": "2026-11-21T09:12:03.649Z", "hop": "applied", "event_id": id, "downstream": "web", "outcome": "ended 2", "ms": 9},
+        {"at": "2026-11-21T09:12:03.652Z", "hop": "verified", "event_id": id, "downstream": "web", "outcome": "re-read found none", "ms": 3},
+        {"at": "2026-11-21T09:14:03.702Z", "hop": "settled", "event_id": id, "downstream": "web", "outcome": "sweeps quiet", "ms": 120050},
+        {"at": "2026-11-21T09:12:03.671Z", "hop": "applied", "event_id": id, "downstream": "sso", "outcome": "ended 1", "ms": 31},
+        {"at": "2026-11-21T09:12:03.675Z", "hop": "verified", "event_id": id, "downstream": "sso", "outcome": "re-read found none", "ms": 4},
+    ]}))
+}
+
+#[test]
+fn a_trace() {
+    assert_snapshot!(trace::show(&hops(), TERMINAL), @r"
+    AT                        HOP        WHERE       MS  OUTCOME
+    2026-11-21T09:12:03.417Z  effective  okta         -  -
+    2026-11-21T09:12:03.630Z  received   okta       213  SCIM PATCH
+    2026-11-21T09:12:03.634Z  committed  -            4  identity.suspended, versio…
+    2026-11-21T09:12:03.637Z  published  urgent       3  -
+    2026-11-21T09:12:03.640Z  decided    -            3  leaver
+    2026-11-21T09:12:03.649Z  applied    web          9  ended 2
+    2026-11-21T09:12:03.652Z  verified   web          3  re-read found none
+    2026-11-21T09:12:03.671Z  applied    sso         31  ended 1
+    2026-11-21T09:12:03.675Z  verified   sso          4  re-read found none
+    2026-11-21T09:14:03.702Z  settled    web     120050  sweeps quiet
+    commit → verified   web  18 ms  ████████▊
+                        sso  41 ms  ████████████████████
+    still to come: settled at sso
+    ");
+    assert_snapshot!(spelled(&trace::show(&hops(), COLOUR)), @r"
+    {bold}AT{/}                        {bold}HOP{/}        {bold}WHERE{/}       {bold}MS{/}  {bold}OUTCOME{/}
+    {dim}2026-11-21T09:12:03.417Z{/}  effective  okta         -  -
+    {dim}2026-11-21T09:12:03.630Z{/}  received   okta       213  SCIM PATCH
+    {dim}2026-11-21T09:12:03.634Z{/}  committed  -            4  identity.suspended, versio…
+    {dim}2026-11-21T09:12:03.637Z{/}  published  urgent       3  -
+    {dim}2026-11-21T09:12:03.640Z{/}  decided    -            3  leaver
+    {dim}2026-11-21T09:12:03.649Z{/}  applied    web          9  ended 2
+    {dim}2026-11-21T09:12:03.652Z{/}  {green}verified{/}   web          3  re-read found none
+    {dim}2026-11-21T09:12:03.671Z{/}  applied    sso         31  ended 1
+    {dim}2026-11-21T09:12:03.675Z{/}  {green}verified{/}   sso          4  re-read found none
+    {dim}2026-11-21T09:14:03.702Z{/}  {green}settled{/}    web     120050  sweeps quiet
+    commit → verified   web  18 ms  {green}████████▊{/}
+                        sso  41 ms  {green}████████████████████{/}
+    {yellow}still to come{/}: settled at sso
+    ");
+    assert_snapshot!(trace::show(&hops(), ASCII).lines().skip(11).collect::<Vec<_>>().join("\n"), @r"
+    commit -> verified   web  18 ms  #########
+                         sso  41 ms  ####################
+    still to come: settled at sso
+    ");
+}
+
+#[test]
+fn a_revocation() {
+    let id = "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8";
+    assert_snapshot!(revocation::accepted("ana@example.com", id.parse().unwrap(), TERMINAL), @r"
+    ana@example.com   revocation   accepted   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    stored and certain to be carried out; nothing is known to have ended yet
+    ");
+    let receipt = |downstream, state, ended, back, note: Option<&str>| {
+        let at = json!({"applied": "2026-11-21T09:12:03.649Z", "verified": "2026-11-21T09:12:03.652Z", "settled": null, "stuck": null});
+        json!({"revocation": id, "downstream": downstream, "state": state, "asked": "2026-11-21T09:12:03Z", "found": ended,
+               "ended": ended, "resurrected": back, "collateral": 0, "at": at, "note": note})
+    };
+    let seen: revocation::Revocation = read(json!({
+        "id": id, "subject": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "state": "owed", "at": "2026-11-21T09:12:03Z",
+        "reason": "stolen laptop", "asked_by": "first", "reached": false, "receipts": [
+            receipt("web", "verified", 2, 1, None),
+            receipt("portal", "applied", 0, 0, None),
+            receipt("sso", "owed", 0, 0, Some("the downstream could not be reached")),
+        ],
+    }));
+    assert_snapshot!(revocation::show("ana@example.com", &seen, TERMINAL), @r"
+    ana@example.com   revocation   owed   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    DOWNSTREAM  STATE     FOUND  ENDED  CAME BACK  SINCE
+    web         verified      2      2          1  2026-11-21T09:12:03.652Z
+    portal      applied       0      0          0  2026-11-21T09:12:03.649Z
+    sso         owed          0      0          0  -
+    sso: the downstream could not be reached
+    ended 2 sessions in 1 of 3 downstreams
+    ");
+    assert_snapshot!(spelled(&revocation::show("ana@example.com", &seen, COLOUR)), @r"
+    {bold}ana@example.com{/}   revocation   {yellow}owed{/}   {dim}0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8{/}
+    {bold}DOWNSTREAM{/}  {bold}STATE{/}     {bold}FOUND{/}  {bold}ENDED{/}  {bold}CAME BACK{/}  {bold}SINCE{/}
+    web         {green}verified{/}      2      2          {red}1{/}  {dim}2026-11-21T09:12:03.652Z{/}
+    portal      applied       0      0          0  {dim}2026-11-21T09:12:03.649Z{/}
+    sso         {yellow}owed{/}          0      0          0  -
+    sso: the downstream could not be reached
+    ended 2 sessions in 1 of 3 downstreams
+    ");
+    assert_snapshot!(revocation::missing("verified", &seen), @"not verified at 2 of 3 downstreams: portal is applied, sso is owed");
+    assert_snapshot!(revocation::missing("applied", &seen), @"not applied at 1 of 3 downstreams: sso is owed");
+    let fresh: revocation::Revocation =
+        read(json!({"id": id, "state": "owed", "at": "2026-11-21T09:12:03Z", "receipts": [], "reached": false}));
+    let nothing: revocation::Revocation = read(json!({"id": id, "state": "settled", "receipts": [], "reached": true}));
+    assert_snapshot!(revocation::show("ana@example.com", &nothing, TERMINAL), @"");
+    assert_snapshot!(revocation::missing("verified", &fresh), @"not verified: no downstream has answered yet");
+}
+
+#[test]
+fn a_run_and_what_one_would_do() {
+    let held: run::Run = read(json!({
+        "outcome": "held", "rows": 1092, "unchanged": 866, "parked": 2, "plan": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8",
+        "counts": {"create": 3, "update": 11, "disable": 212, "delete": 0, "member-remove": 0, "privileged-loss": 4},
+        "reasons": ["212 would be disabled; the brake holds above 65 (5% of 1304, min 20)", "rows fell from 1304 to 1092"],
+    }));
+    assert_snapshot!(run::show("people", &held, false, TERMINAL), @r"
+    people   sync   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    why   212 would be disabled; the brake holds above 65 (5% of 1304, min 20)
+          rows fell from 1304 to 1092
+    CLASS            COUNT  STATE
+    create               3  applied
+    update              11  applied
+    disable            212  held
+    privileged-loss      4  held
+    1092 rows, 866 unchanged, 2 parked
+    ");
+    assert_snapshot!(spelled(&run::show("people", &held, false, COLOUR)), @r"
+    {bold}people{/}   sync   {yellow}held{/}   {dim}0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8{/}
+    why   212 would be disabled; the brake holds above 65 (5% of 1304, min 20)
+          rows fell from 1304 to 1092
+    {bold}CLASS{/}            {bold}COUNT{/}  {bold}STATE{/}
+    create               3  applied
+    update              11  applied
+    disable            212  {yellow}held{/}
+    privileged-loss      4  {yellow}held{/}
+    1092 rows, 866 unchanged, {yellow}2 parked{/}
+    ");
+    assert_snapshot!(run::show("people", &held, true, TERMINAL), @r"
+    people   plan   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    why   212 would be disabled; the brake holds above 65 (5% of 1304, min 20)
+          rows fell from 1304 to 1092
+    CLASS            COUNT  STATE
+    create               3  would apply
+    update              11  would apply
+    disable            212  would be held
+    privileged-loss      4  would be held
+    1092 rows, 866 unchanged, 2 parked
+    nothing was changed
+    ");
+    let quiet: run::Run = read(json!({
+        "outcome": "complete", "rows": 1, "unchanged": 1, "parked": 0, "reasons": [],
+        "counts": {"create": 0, "update": 0, "disable": 0, "delete": 0, "member-remove": 0, "privileged-loss": 0},
+    }));
+    assert_snapshot!(run::show("people", &quiet, false, TERMINAL), @r"
+    people   sync   complete
+    1 row, 1 unchanged
+    ");
+}
+
+#[test]
+fn sources() {
+    let all: Vec<source::Source> = read(json!([
+        {"name": "people", "type": "csv", "state": "held", "last_run": "2026-11-21T09:00:04.112Z", "next_run": "2026-11-21T09:17:00Z", "accounts": 1304, "note": "1 plan"},
+        {"name": "okta", "type": "scim", "state": "ok", "last_run": null, "next_run": null, "accounts": 0, "note": null},
+        {"name": "corp", "type": "keycloak", "state": "backed_off", "last_run": "2026-11-21T09:11:30.008Z", "next_run": "2026-11-21T09:14:40Z", "accounts": 1298,
+         "note": "the source refused our credentials"},
+    ]));
+    assert_snapshot!(source::list(&all, now(), TERMINAL), @r"
+    NAME    TYPE      STATE       LAST RUN                  ACCOUNTS  NEXT    NOTE
+    people  csv       held        2026-11-21T09:00:04.112Z      1304  in 3m   1 plan
+    okta    scim      ok          -                                0  push    -
+    corp    keycloak  backed off  2026-11-21T09:11:30.008Z      1298  in 40s  the source refused our credentials
+    ");
+    assert_snapshot!(spelled(&source::list(&all, now(), COLOUR)), @r"
+    {bold}NAME{/}    {bold}TYPE{/}      {bold}STATE{/}       {bold}LAST RUN{/}                  {bold}ACCOUNTS{/}  {bold}NEXT{/}    {bold}NOTE{/}
+    {bold}people{/}  csv       {yellow}held{/}        {dim}2026-11-21T09:00:04.112Z{/}      1304  in 3m   1 plan
+    {bold}okta{/}    scim      {green}ok{/}          -                                0  push    -
+    {bold}corp{/}    keycloak  {yellow}backed off{/}  {dim}2026-11-21T09:11:30.008Z{/}      1298  in 40s  the source refused our credentials
+    ");
+}
+
+#[test]
+fn plans() {
+    let all: Vec<plan::Plan> = read(json!([
+        {"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "held", "counts": {}, "created_at": "2026-11-21T09:00:04Z",
+         "reasons": ["212 would be disabled; the brake holds above 65"], "decided_at": null, "decided_by": null},
+        {"id": "0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "superseded", "counts": {}, "created_at": "2026-11-21T08:00:04Z",
+         "reasons": [], "decided_at": "2026-11-21T09:00:04Z", "decided_by": null},
+    ]));
+    assert_snapshot!(plan::list(&all, TERMINAL), @r"
+    ID                                    SOURCE  STATE       WHY
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  people  held        212 would be disabled…
+    0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8  people  superseded  -
+    ");
+    let id = all[0].id;
+    assert_snapshot!(plan::approved(id, plan::Verdict { applied: 212, skipped: 1 }, TERMINAL), @r"
+    plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    212 changes of the plan now count; 1 skipped, since their source says something else by now
+    ");
+    assert_snapshot!(plan::approved(id, plan::Verdict { applied: 1, skipped: 0 }, TERMINAL), @r"
+    plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    1 change of the plan now count
+    ");
+}
+
+#[test]
+fn tokens() {
+    let token = |kind, name, expires: Option<&str>, revoked: Option<&str>| {
+        json!({"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "kind": kind, "name": name, "created_at": "2026-11-01T09:00:00Z",
+               "expires_at": expires, "revoked_at": revoked})
+    };
+    let all: Vec<token::Token> = read(json!([
+        token("source", "okta", None, None),
+        token("admin", "jo", Some("2027-02-19T09:14:00Z"), None),
+        token("admin", "first", Some("2026-11-20T09:14:00Z"), None),
+        token("admin", "ben", Some("2027-02-19T09:14:00Z"), Some("2026-11-20T09:14:00Z")),
+    ]));
+    assert_snapshot!(token::list(&all, now(), TERMINAL), @r"
+    ID                                    KIND    NAME   STATE    EXPIRES
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  source  okta   live     -
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   jo     live     in 90d
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   first  expired  -
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   ben    revoked  -
+    ");
+    let made: token::Created =
+        read(json!({"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "token": "leaver_00", "source": "okta",
+        "expires_at": "2027-02-19T09:14:00Z"}));
+    assert_snapshot!(token::created(&made, "source okta"), @"token 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 for source okta, expires 2027-02-19T09:14:00.000Z; it is shown this once");
+}
+
+#[test]
+fn a_ledger() {
+    let clean: ledger::Ledger = read(
+        json!({"findings": [], "owed": {"web": {"owed": 3, "stuck": 1}, "sso": {"owed": 0, "stuck": 0}}, "pending": 1}),
+    );
+    assert_snapshot!(ledger::show(&clean, TERMINAL), @r"
+    ledger is clean
+    web: 3 owed, 1 stuck
+    1 event waits for the bus
+    ");
+    let broken: ledger::Ledger = read(json!({"owed": {}, "pending": 0, "findings": [
+        {"rule": "every version of an identity has its event", "subject": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "detail": "version 3, 2 events, newest 2"},
+        {"rule": "what is pending is an event of the ledger", "subject": "17", "detail": "no such event"},
+        {"rule": "every version of an identity has its event", "subject": "6d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "detail": "version 2, 1 events, newest 1"},
+    ]}));
+    assert_snapshot!(ledger::show(&broken, TERMINAL), @r"
+    ✗ every version of an identity has its event
+      SUBJECT                               DETAIL
+      5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  version 3, 2 events, newest 2
+      6d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  version 2, 1 events, newest 1
+    ✗ what is pending is an event of the ledger
+      SUBJECT  DETAIL
+      17       no such event
+    3 findings against 2 rules
+    ");
+    assert_snapshot!(spelled(&ledger::show(&broken, COLOUR)), @r"
+    {red}✗{/} every version of an identity has its event
+      {bold}SUBJECT{/}                               {bold}DETAIL{/}
+      {dim}5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21{/}  version 3, 2 events, newest 2
+      {dim}6d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21{/}  version 2, 1 events, newest 1
+    {red}✗{/} what is pending is an event of the ledger
+      {bold}SUBJECT{/}  {bold}DETAIL{/}
+      {dim}17{/}       no such event
+    3 findings against 2 rules
+    ");
+    assert_snapshot!(ledger::show(&broken, ASCII), @r"
+    FAIL every version of an identity has its event
+         SUBJECT                               DETAIL
+         5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  version 3, 2 events, newest 2
+         6d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21  version 2, 1 events, newest 1
+    FAIL what is pending is an event of the ledger
+         SUBJECT  DETAIL
+         17       no such event
+    3 findings against 2 rules
+    ");
+}
+
+#[test]
+fn what_was_checked() {
+    use crate::check::{Ability, Check, Report, State};
+    use lifecycle::Action;
+    let check = |what, name: &str, state, detail: &str, ms| Check {
+        what,
+        name: name.to_owned(),
+        state,
+        detail: detail.to_owned(),
+        causes: Vec::new(),
+        help: None,
+        ms,
+    };
+    let mut web = check("downstream", "web", State::Failed, "the downstream could not be reached", Some(3));
+    web.causes = vec!["Connection refused (os error 111)".to_owned()];
+    web.help = Some("start it, or mend downstreams.web in leaver.yaml".to_owned());
+    let mut mover = check("rule", "rule \"mover\"", State::Warning, "recheck is unsupported by web, portal", None);
+    mover.help = Some("add `else: revoke_sessions`".to_owned());
+    let ability = |name: &str, adapter, finds, actions, knows_auth_time| Ability {
+        name: name.to_owned(),
+        adapter,
+        finds,
+        resurrects: true,
+        knows_auth_time,
+        actions,
+    };
+    let report = Report {
+        checks: vec![
+            check("configuration", "leaver.yaml", State::Ok, "2 sources, 2 downstreams, all secrets found", None),
+            check("policy", "policy.yaml", State::Ok, "3 rules, 1 example passes", None),
+            mover,
+            check("database", "database", State::Ok, "PostgreSQL 17.2, migrations current", Some(6)),
+            check(
+                "source",
+                "people",
+                State::Ok,
+                "/srv/exports/personnel/people.csv, 1304 rows, key employeeNumber unique",
+                Some(3),
+            ),
+            web,
+        ],
+        downstreams: vec![
+            ability("web", "redis", "scan", &[Action::RevokeSessions, Action::Lock][..], false),
+            ability(
+                "sso",
+                "keycloak",
+                "index",
+                &[Action::RevokeSessions, Action::RevokeRefresh, Action::Recheck][..],
+                true,
+            ),
+        ],
+        failed: 1,
+        warnings: 1,
+    };
+    assert_snapshot!(check::show(&report, TERMINAL), @r#"
+    ✓ leaver.yaml  2 sources, 2 downstreams, all secrets found
+    ✓ policy.yaml  3 rules, 1 example passes
+    ! rule "mover"  recheck is unsupported by web, portal
+                   help: add `else: revoke_sessions`
+    ✓ database     PostgreSQL 17.2, migrations current                          6 ms
+    ✓ people       /srv/exports/personnel/people.csv, 1304 rows, key emplo…     3 ms
+    ✗ web          the downstream could not be reached                          3 ms
+                   caused by: Connection refused (os error 111)
+                   help: start it, or mend downstreams.web in leaver.yaml
+    DOWNSTREAM  ADAPTER   FINDS  SESSIONS  REFRESH  TTL  RECHECK  AUTH TIME
+    web         redis     scan   yes       -        -    -        unknown
+    sso         keycloak  index  yes       yes      -    yes      known
+    1 failed, 1 warning
+    "#);
+    assert_snapshot!(check::show(&report, View::PLAIN), @r#"
+    ✓ leaver.yaml  2 sources, 2 downstreams, all secrets found
+    ✓ policy.yaml  3 rules, 1 example passes
+    ! rule "mover"  recheck is unsupported by web, portal
+                   help: add `else: revoke_sessions`
+    ✓ database     PostgreSQL 17.2, migrations current                          6 ms
+    ✓ people       /srv/exports/personnel/people.csv, 1304 rows, key employeeNumber unique     3 ms
+    ✗ web          the downstream could not be reached                          3 ms
+                   caused by: Connection refused (os error 111)
+                   help: start it, or mend downstreams.web in leaver.yaml
+    DOWNSTREAM  ADAPTER   FINDS  SESSIONS  REFRESH  TTL  RECHECK  AUTH TIME
+    web         redis     scan   yes       -        -    -        unknown
+    sso         keycloak  index  yes       yes      -    yes      known
+    1 failed, 1 warning
+    "#);
+    assert_snapshot!(spelled(&check::show(&report, COLOUR)), @r#"
+    {green}✓{/} {bold}leaver.yaml{/}  2 sources, 2 downstreams, all secrets found{dim}{/}
+    {green}✓{/} {bold}policy.yaml{/}  3 rules, 1 example passes{dim}{/}
+    {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web, portal{dim}{/}
+                   help: add `{cyan}else: revoke_sessions{/}`
+    {green}✓{/} {bold}database{/}     PostgreSQL 17.2, migrations current                     {dim}     6 ms{/}
+    {green}✓{/} {bold}people{/}       /srv/exports/personnel/people.csv, 1304 rows, key emplo…{dim}     3 ms{/}
+    {red}✗{/} {bold}web{/}          the downstream could not be reached                     {dim}     3 ms{/}
+                   caused by: Connection refused (os error 111)
+                   help: start it, or mend downstreams.web in leaver.yaml
+    {bold}DOWNSTREAM{/}  {bold}ADAPTER{/}   {bold}FINDS{/}  {bold}SESSIONS{/}  {bold}REFRESH{/}  {bold}TTL{/}  {bold}RECHECK{/}  {bold}AUTH TIME{/}
+    web         redis     scan   yes       -        -    -        unknown
+    sso         keycloak  index  yes       yes      -    yes      known
+    1 failed, 1 warning
+    "#);
+    assert_snapshot!(check::show(&report, ASCII).lines().take(4).collect::<Vec<_>>().join("\n"), @r#"
+    ok   leaver.yaml  2 sources, 2 downstreams, all secrets found
+    ok   policy.yaml  3 rules, 1 example passes
+    !    rule "mover"  recheck is unsupported by web, portal
+                      help: add `else: revoke_sessions`
+    "#);
+}
+
+#[test]
+fn wide_letters_do_not_move_the_columns() {
+    let mut table = Table::new([table::text("NAME"), table::number("N"), table::text("LAST")]);
+    for name in ["Ana", "李小龙", "Zoë"] {
+        table.row([name.into(), 7.into(), name.into()]);
+    }
+    assert_snapshot!(table.render(TERMINAL), @r"
+    NAME    N  LAST
+    Ana     7  Ana
+    李小龙  7  李小龙
+    Zoë     7  Zoë
+    ");
+}
