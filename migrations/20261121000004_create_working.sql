@@ -81,6 +81,13 @@ CREATE UNLOGGED TABLE scratch.seen (
 );
 COMMENT ON TABLE scratch.seen IS 'disposable: who was in a snapshot, until the run ends';
 
+CREATE UNLOGGED TABLE scratch.bursts (
+    source text PRIMARY KEY,
+    began timestamptz NOT NULL,
+    spent bigint NOT NULL
+);
+COMMENT ON TABLE scratch.bursts IS 'disposable: how many pushed deactivations a source has had in its window';
+
 CREATE TABLE secrets.tokens (
     id uuid PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('source', 'admin')),

@@ -32,11 +32,7 @@ struct Envelope {
 impl Local {
     /// `durable` lists who must acknowledge what; publishing waits for those that have not subscribed yet.
     pub fn new(durable: impl IntoIterator<Item = (&'static str, Topic)>) -> Self {
-        Self {
-            durable: durable.into_iter().collect(),
-            lines: Arc::default(),
-            registered: watch::Sender::new(0),
-        }
+        Self { durable: durable.into_iter().collect(), lines: Arc::default(), registered: watch::Sender::new(0) }
     }
 
     async fn line(&self, key: Key) -> Result<mpsc::Sender<Envelope>, Error> {
@@ -84,6 +80,10 @@ impl Subscription for Line {
     async fn next(&mut self) -> Result<Batch, Error> {
         let Envelope { records, published_at, taken } = self.0.recv().await.ok_or(Error::Closed)?;
         // The publisher may have gone meanwhile; then nobody waits for the answer, and the records come again.
-        Ok(Batch::new(records, published_at, move || if taken.send(()).is_err() { tracing::debug!("the publisher is gone; the records come again") }))
+        Ok(Batch::new(records, published_at, move || {
+            if taken.send(()).is_err() {
+                tracing::debug!("the publisher is gone; the records come again")
+            }
+        }))
     }
 }

@@ -65,7 +65,10 @@ async fn the_subscriber_dies_before_its_effect_and_the_event_stays_pending(bus: 
     let batch = within(subscription.next()).await.unwrap();
     drop(batch);
     drop(subscription);
-    assert!(matches!(within(publishing).await.unwrap(), Err(Error::NotAcknowledged)), "the publisher must keep the event");
+    assert!(
+        matches!(within(publishing).await.unwrap(), Err(Error::NotAcknowledged)),
+        "the publisher must keep the event"
+    );
 
     let mut successor = bus.subscribe("revoker", URGENT).await.unwrap();
     let again = tokio::spawn({

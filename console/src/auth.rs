@@ -12,9 +12,14 @@ use crate::{Console, problem::Problem};
 #[derive(Debug, Clone)]
 pub(crate) struct Administrator(pub String);
 
-pub(crate) async fn require(State(console): State<Console>, mut request: Request, next: Next) -> Result<Response, Problem> {
+pub(crate) async fn require(
+    State(console): State<Console>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let refused = || {
-        Problem::new(401, "an admin token is required").help("LEAVER_TOKEN, or the file admin.token in data_dir, holds one")
+        Problem::new(401, "an admin token is required")
+            .help("LEAVER_TOKEN, or the file admin.token in data_dir, holds one")
     };
     let token = request
         .headers()

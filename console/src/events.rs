@@ -26,7 +26,10 @@ pub(crate) struct ListQuery {
     wait: Option<Duration>,
 }
 
-pub(crate) async fn list(State(console): State<Console>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(console): State<Console>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Problem> {
     if let Some(unknown) = query.event_type.as_deref().filter(|t| EventType::parse(t).is_none()) {
         let known: Vec<&str> = EventType::ALL.iter().map(|t| t.as_str()).collect();
         return Err(Problem::new(400, format!("{unknown} is no event type; known: {}", known.join(", "))));

@@ -16,7 +16,10 @@ pub(crate) struct ListQuery {
     limit: Option<i64>,
 }
 
-pub(crate) async fn list(State(console): State<Console>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(console): State<Console>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Problem> {
     let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
     let items = console.directory.identities(query.q.as_deref(), query.after, limit).await?;
     let full = i64::try_from(items.len()).is_ok_and(|n| n == limit);

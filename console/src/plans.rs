@@ -17,7 +17,10 @@ pub(crate) struct ListQuery {
     state: Option<String>,
 }
 
-pub(crate) async fn list(State(console): State<Console>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn list(
+    State(console): State<Console>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, Problem> {
     let held = query.state.as_deref() == Some("held");
     Ok(Json(json!({"items": console.directory.plans(held).await?})))
 }
@@ -28,10 +31,9 @@ pub(crate) async fn approve(
     Path(id): Path<Uuid>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let plans = console.directory.plans(false).await?;
-    let plan = plans
-        .iter()
-        .find(|p| p.id == id)
-        .ok_or_else(|| Problem::new(404, format!("no plan has the id {id}")).help("leaver plan list --held shows what waits"))?;
+    let plan = plans.iter().find(|p| p.id == id).ok_or_else(|| {
+        Problem::new(404, format!("no plan has the id {id}")).help("leaver plan list --held shows what waits")
+    })?;
     if plan.state != "held" {
         return Err(Problem::new(409, format!("plan {id} is {}; only a held plan can be approved", plan.state)));
     }

@@ -35,6 +35,7 @@ impl From<directory::Error> for Problem {
         use directory::Error::*;
         match &error {
             Refused(why) => Problem::new(409, why.clone()),
+            Unstorable { why } => Problem::new(400, *why),
             Unavailable(_) | Conflict(_) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an admin call could not reach the database");
                 Problem::new(503, "the database could not be reached").help("ask again; nothing was changed")
@@ -59,7 +60,9 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"leaver\""));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"leaver\""));
         }
         response
     }

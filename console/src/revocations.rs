@@ -33,7 +33,10 @@ pub(crate) async fn create(
         return Err(Problem::new(400, "a reason is required"));
     }
     if let Some(unknown) = wish.downstreams.iter().flatten().find(|d| !console.downstreams.contains(d)) {
-        return Err(Problem::new(400, format!("no downstream is called {unknown}; known: {}", console.downstreams.join(", "))));
+        return Err(Problem::new(
+            400,
+            format!("no downstream is called {unknown}; known: {}", console.downstreams.join(", ")),
+        ));
     }
     let subject = console.one(&wish.who, false).await?;
     let payload = json!({"subject": subject, "reason": wish.reason, "downstreams": wish.downstreams});
@@ -77,8 +80,14 @@ pub(crate) async fn read(
             }
             None if left.is_zero() => {
                 // The request is durable, but the revoker has not taken it yet; any other id is unknown.
-                let request = console.directory.request(id).await.map_err(|_| Problem::new(404, format!("no revocation has the id {id}")))?;
-                return Ok(Json(json!({"id": id, "state": "owed", "at": request.asked_at, "receipts": [], "reached": false})));
+                let request = console
+                    .directory
+                    .request(id)
+                    .await
+                    .map_err(|_| Problem::new(404, format!("no revocation has the id {id}")))?;
+                return Ok(Json(
+                    json!({"id": id, "state": "owed", "at": request.asked_at, "receipts": [], "reached": false}),
+                ));
             }
             _ => bell.heard_or(left.min(Duration::from_millis(250))).await,
         }

@@ -69,7 +69,11 @@ impl TryFrom<Raw> for AccountRow {
 
     fn try_from(raw: Raw) -> Result<Self> {
         let standing = |column: &'static str, word: &str| {
-            Standing::parse(word).ok_or_else(|| Error::Inconsistent { table: "accounts", column, row: raw.id.to_string() })
+            Standing::parse(word).ok_or_else(|| Error::Inconsistent {
+                table: "accounts",
+                column,
+                row: raw.id.to_string(),
+            })
         };
         Ok(Self {
             fact: standing("fact", &raw.fact)?,

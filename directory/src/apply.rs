@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, AccountRow, Write};
+use crate::bursts::{self, Burst};
 use crate::checkpoints::{self, Fence};
 use crate::link::Candidates;
 use crate::memberships::{self, Wanted};
@@ -38,8 +39,8 @@ impl Cause {
 /// What counts at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Everything: a single push.
-    Through,
+    /// Everything: a push, as far as the source's burst allows.
+    Push(Burst),
     /// Facts are stored, but what would end access waits for the plan's verdict. `baseline`: memberships make no events yet.
     Safe { baseline: bool },
 }
@@ -123,10 +124,8 @@ pub(crate) async fn observe(
         accounts::lock(tx, cause.source(), &ids).await?.into_iter().map(|row| (row.native_id.clone(), row)).collect();
     let (mut touched, mut applied) = (Touched::default(), Applied::default());
 
-    let changed: Vec<&AccountFacts> = facts
-        .iter()
-        .filter(|f| known.get(&f.native_id).is_none_or(|row| differs(row, f, now)))
-        .collect();
+    let changed: Vec<&AccountFacts> =
+        facts.iter().filter(|f| known.get(&f.native_id).is_none_or(|row| differs(row, f, now))).collect();
     applied.unchanged = (facts.len() - changed.len()) as u64;
     let relinked: BTreeSet<&str> = alone(tx, &changed, &known, rules).await?;
     let unlinked: Vec<_> = changed
@@ -147,7 +146,7 @@ pub(crate) async fn observe(
                 touched.before.insert(row.id, row.view());
                 // Unknown says nothing, so what was known stays.
                 let fact = if stated == Standing::Unknown { row.fact } else { stated };
-                let waits = matches!(mode, Mode::Safe { .. }) && fact.is_dangerous_after(row.counted);
+                let waits = fact.is_dangerous_after(row.counted) && waits(tx, cause, mode).await?;
                 let counted = if waits { row.counted } else { fact };
                 touched.changed.insert(row.identity_id);
                 let link = if relinked.contains(facts.native_id.as_str()) {
@@ -176,7 +175,7 @@ pub(crate) async fn observe(
                     }
                 };
                 touched.changed.insert(identity);
-                let waits = matches!(mode, Mode::Safe { .. }) && !created && stated.denies();
+                let waits = !created && stated.denies() && waits(tx, cause, mode).await?;
                 (identity, stated, if waits { Standing::Unknown } else { stated })
             }
         };
@@ -197,6 +196,14 @@ pub(crate) async fn observe(
     Ok((touched, applied))
 }
 
+/// Whether a change that ends access waits for a person, or for the plan that its run makes.
+pub(crate) async fn waits(tx: &mut PgConnection, cause: &Cause, mode: Mode) -> Result<bool> {
+    match mode {
+        Mode::Push(burst) => Ok(!bursts::spend(tx, cause.source(), burst).await?),
+        Mode::Safe { .. } => Ok(true),
+    }
+}
+
 /// For SCIM the native id *is* the UUID that we issued, so the account's own key says the same.
 fn account_id(native_id: &str, issued: bool) -> Uuid {
     native_id.parse().ok().filter(|_| issued).unwrap_or_else(Uuid::new_v4)
@@ -204,7 +211,9 @@ fn account_id(native_id: &str, issued: bool) -> Uuid {
 
 fn differs(row: &AccountRow, facts: &AccountFacts, now: DateTime<Utc>) -> bool {
     let fact = standing_at(facts.standing, facts.starts_at, facts.ends_at, now);
-    row.content_hash != facts.content_hash() || row.tombstone.is_some() || (fact != Standing::Unknown && fact != row.fact)
+    row.content_hash != facts.content_hash()
+        || row.tombstone.is_some()
+        || (fact != Standing::Unknown && fact != row.fact)
 }
 
 /// Native ids of changed accounts whose correlated values changed and who stand alone on their identity: a match now is a merge.

@@ -90,9 +90,11 @@ impl Directory {
 /// Brings the database to the newest schema and says which server it is, such as `PostgreSQL 17.2`.
 pub async fn migrate(url: &str) -> Result<String> {
     let options: PgConnectOptions = url.parse().map_err(Error::Statement)?;
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
+    let pool =
+        PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
     MIGRATOR.run(&pool).await.map_err(Error::Migrate)?;
-    let version: String = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')").fetch_one(&pool).await?;
+    let version: String =
+        sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')").fetch_one(&pool).await?;
     pool.close().await;
     Ok(version)
 }

@@ -14,8 +14,11 @@ use crate::{Directory, Error, Result};
 pub const EVERYWHERE: &str = "*";
 
 pub(crate) fn read(value: Value, subject: Uuid) -> Result<Cutoff> {
-    serde_json::from_value(value)
-        .map_err(|_| Error::Inconsistent { table: "cutoffs", column: "cutoff", row: subject.to_string() })
+    serde_json::from_value(value).map_err(|_| Error::Inconsistent {
+        table: "cutoffs",
+        column: "cutoff",
+        row: subject.to_string(),
+    })
 }
 
 pub(crate) fn write(cutoff: &Cutoff) -> Value {
@@ -48,7 +51,10 @@ pub(crate) async fn join(
     .fetch_one(&mut *tx)
     .await?;
     let mut scopes: BTreeMap<String, Cutoff> = BTreeMap::new();
-    for row in sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", subject).fetch_all(&mut *tx).await? {
+    for row in sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", subject)
+        .fetch_all(&mut *tx)
+        .await?
+    {
         scopes.insert(row.scope, read(row.cutoff, subject)?);
     }
     let mut changed: BTreeSet<String> = BTreeSet::new();
@@ -100,9 +106,10 @@ async fn owe(
     waiting: Option<Waiting<'_>>,
 ) -> Result<()> {
     let mut names: BTreeSet<String> = waiting.map(|w| w.downstreams.iter().cloned().collect()).unwrap_or_default();
-    let existing = sqlx::query_scalar!("SELECT downstream FROM working.deliveries WHERE subject_id = $1 FOR UPDATE", subject)
-        .fetch_all(&mut *tx)
-        .await?;
+    let existing =
+        sqlx::query_scalar!("SELECT downstream FROM working.deliveries WHERE subject_id = $1 FOR UPDATE", subject)
+            .fetch_all(&mut *tx)
+            .await?;
     names.extend(existing);
     if names.is_empty() {
         return Ok(());

@@ -126,7 +126,13 @@ impl Directory {
     }
 
     /// Carries out a request to revoke: the revocation has the request's id and instant.
-    pub async fn revoke_by_hand(&self, request: &crate::Request, subject: Uuid, ordered: &Ordered, reason: &str) -> Result<()> {
+    pub async fn revoke_by_hand(
+        &self,
+        request: &crate::Request,
+        subject: Uuid,
+        ordered: &Ordered,
+        reason: &str,
+    ) -> Result<()> {
         let mut tx = self.pool.begin().await?;
         let at = request.asked_at;
         let inserted = insert_revocation(
@@ -242,8 +248,7 @@ async fn write_one(tx: &mut PgConnection, made: &Made) -> Result<bool> {
             by: None,
         };
         insert_revocation(tx, &revocation).await?;
-        let state =
-            event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
+        let state = event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
         let demands = ordered.demands(event.recorded_at, state, generation);
         let waiting = Waiting { revocation: event.event_id, class: event.class, downstreams: &ordered.downstreams };
         cutoffs::join(tx, event.subject, event.kind, |_| demands, Some(waiting)).await?;
@@ -256,7 +261,9 @@ async fn inherit(tx: &mut PgConnection, event: &Undecided) -> Result<()> {
     let Some(merged) = event.data.get("merged").and_then(Value::as_str).and_then(|id| id.parse::<Uuid>().ok()) else {
         return Ok(());
     };
-    let rows = sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", merged).fetch_all(&mut *tx).await?;
+    let rows = sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", merged)
+        .fetch_all(&mut *tx)
+        .await?;
     let mut inherited = Vec::new();
     for row in rows {
         inherited.push((row.scope, Cutoff { state: None, ..cutoffs::read(row.cutoff, merged)? }));
@@ -297,4 +304,3 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>) -
     .await?;
     Ok(done.rows_affected() == 1)
 }
-

@@ -82,7 +82,13 @@ pub struct Answer {
 
 impl Directory {
     /// Leases up to `limit` deliveries that are due at a downstream, most urgent first, of class `up_to` or more urgent.
-    pub async fn lease_deliveries(&self, downstream: &str, up_to: i16, limit: i64, hold: Duration) -> Result<Vec<Leased>> {
+    pub async fn lease_deliveries(
+        &self,
+        downstream: &str,
+        up_to: i16,
+        limit: i64,
+        hold: Duration,
+    ) -> Result<Vec<Leased>> {
         let lease = Uuid::new_v4();
         let rows = sqlx::query!(
             "UPDATE working.deliveries d SET lease = $4, leased_until = clock_timestamp() + make_interval(secs => $5)
@@ -373,6 +379,9 @@ impl Directory {
 
     /// The identity, or an error that names the table; for callers that hold an id from another row.
     pub async fn view(&self, subject: Uuid) -> Result<IdentityView> {
-        self.views(&[subject]).await?.remove(&subject).ok_or_else(|| Error::Refused(format!("no identity has the id {subject}")))
+        self.views(&[subject])
+            .await?
+            .remove(&subject)
+            .ok_or_else(|| Error::Refused(format!("no identity has the id {subject}")))
     }
 }

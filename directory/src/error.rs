@@ -13,6 +13,9 @@ pub enum Error {
     /// A unique value is taken; tell whoever sent it.
     #[error("{what} is already taken in this source")]
     Taken { what: &'static str },
+    /// A value cannot be stored as it was sent; tell whoever sent it.
+    #[error("{why}")]
+    Unstorable { why: &'static str },
     /// Somebody else advanced the checkpoint since it was read; drop the run.
     #[error("the checkpoint of source {source_name} was advanced by somebody else")]
     CheckpointMoved { source_name: String },
@@ -40,10 +43,18 @@ impl From<sqlx::Error> for Error {
                 let code = db.code().unwrap_or_default();
                 match code.as_ref() {
                     "40001" | "40P01" | "55P03" => Error::Conflict(error),
-                    "23505" if db.constraint() == Some("accounts_source_unique_name_key") => Error::Taken { what: "userName" },
+                    "23505" if db.constraint() == Some("accounts_source_unique_name_key") => {
+                        Error::Taken { what: "userName" }
+                    }
+                    "22021" | "22P05" => {
+                        Error::Unstorable { why: "a text holds the character U+0000, which cannot be stored" }
+                    }
+                    "54000" => Error::Unstorable { why: "a name or address is longer than can be looked up" },
                     // Two writers brought the same row; the second finds it on its retry.
                     "23505" => Error::Conflict(error),
-                    c if c.starts_with("08") || c.starts_with("57P") || c.starts_with("53") => Error::Unavailable(error),
+                    c if c.starts_with("08") || c.starts_with("57P") || c.starts_with("53") => {
+                        Error::Unavailable(error)
+                    }
                     _ => Error::Statement(error),
                 }
             }

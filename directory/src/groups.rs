@@ -42,7 +42,8 @@ pub enum MemberChange {
     Replace(Vec<(String, bool)>),
 }
 
-const COLUMNS: &str = "id, source, native_id, external_id, display_name, privileged, attributes, version, last_urgent, last_bulk,
+const COLUMNS: &str =
+    "id, source, native_id, external_id, display_name, privileged, attributes, version, last_urgent, last_bulk,
      recorded_at, created_at, changed_at";
 
 impl Directory {
@@ -52,9 +53,16 @@ impl Directory {
     }
 
     /// A page of groups, and how many match. `filter` is (column, value) of `id`, `displayName` or `externalId`.
-    pub async fn groups(&self, source: &str, filter: &[(&str, String)], start: i64, count: i64) -> Result<(Vec<GroupRow>, i64)> {
+    pub async fn groups(
+        &self,
+        source: &str,
+        filter: &[(&str, String)],
+        start: i64,
+        count: i64,
+    ) -> Result<(Vec<GroupRow>, i64)> {
         let build = |select: &str| {
-            let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.groups WHERE source = "));
+            let mut query =
+                QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.groups WHERE source = "));
             query.push_bind(source.to_owned()).push(" AND tombstone IS NULL");
             for (column, value) in filter {
                 match *column {
@@ -88,11 +96,17 @@ impl Directory {
         Ok(rows.into_iter().map(|r| (r.reference, r.nested)).collect())
     }
 
-    pub async fn create_group(&self, cause: &Cause, facts: &GroupFacts, members: &[(String, bool)]) -> Result<GroupRow> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let privileged = self.sources.is_privileged(&facts.display_name);
-            let row = sqlx::query!(
+    pub async fn create_group(
+        &self,
+        cause: &Cause,
+        facts: &GroupFacts,
+        members: &[(String, bool)],
+    ) -> Result<GroupRow> {
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let privileged = self.sources.is_privileged(&facts.display_name);
+                let row = sqlx::query!(
                 "INSERT INTO directory.groups (id, source, native_id, external_id, display_name, privileged, attributes,
                      content_hash, version, last_bulk, recorded_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, clock_timestamp()) RETURNING id, recorded_at",
@@ -105,19 +119,23 @@ impl Directory {
                 facts.attributes,
                 content_hash(facts)
             )
-            .fetch_one(&mut *tx)
-            .await?;
-            let mut head = head(row.id, 0, 0, 0, DateTime::UNIX_EPOCH);
-            let view = GroupView { id: row.id, name: facts.display_name.clone(), privileged };
-            let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
-            let draft = draft(EventType::GroupCreated, data, view.clone());
-            events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at)).await?;
-            self.change_members(&mut tx, cause, &view, &[MemberChange::Add(members.to_vec())]).await?;
-            let created = find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(created)
-        }.boxed())
+                .fetch_one(&mut *tx)
+                .await?;
+                let mut head = head(row.id, 0, 0, 0, DateTime::UNIX_EPOCH);
+                let view = GroupView { id: row.id, name: facts.display_name.clone(), privileged };
+                let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
+                let draft = draft(EventType::GroupCreated, data, view.clone());
+                events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at))
+                    .await?;
+                self.change_members(&mut tx, cause, &view, &[MemberChange::Add(members.to_vec())]).await?;
+                let created =
+                    find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(created)
+            }
+            .boxed()
+        })
         .await
     }
 
@@ -129,26 +147,32 @@ impl Directory {
         facts: impl Fn(&GroupRow) -> GroupFacts + Sync,
         members: &[MemberChange],
     ) -> Result<Option<GroupRow>> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
-            let facts = facts(&current);
-            let privileged = self.sources.is_privileged(&facts.display_name);
-            let view = GroupView { id: current.id, name: facts.display_name.clone(), privileged };
-            let before = GroupFacts {
-                native_id: current.native_id.clone(),
-                external_id: current.external_id.clone(),
-                display_name: current.display_name.clone(),
-                attributes: current.attributes.clone(),
-            };
-            // Okta sends the name with every change of members: what is the same makes no event.
-            if before != facts {
-                let mut head = head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
-                let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
-                let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
-                let stamped =
-                    events::stamp(&mut head, vec![draft(EventType::GroupUpdated, data, view.clone())], cause.class, now);
-                sqlx::query!(
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+                let facts = facts(&current);
+                let privileged = self.sources.is_privileged(&facts.display_name);
+                let view = GroupView { id: current.id, name: facts.display_name.clone(), privileged };
+                let before = GroupFacts {
+                    native_id: current.native_id.clone(),
+                    external_id: current.external_id.clone(),
+                    display_name: current.display_name.clone(),
+                    attributes: current.attributes.clone(),
+                };
+                // Okta sends the name with every change of members: what is the same makes no event.
+                if before != facts {
+                    let mut head =
+                        head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
+                    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
+                    let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
+                    let stamped = events::stamp(
+                        &mut head,
+                        vec![draft(EventType::GroupUpdated, data, view.clone())],
+                        cause.class,
+                        now,
+                    );
+                    sqlx::query!(
                     "UPDATE directory.groups SET external_id = $2, display_name = $3, privileged = $4, attributes = $5,
                          content_hash = $6, version = $7, last_urgent = $8, last_bulk = $9, recorded_at = $10,
                          changed_at = clock_timestamp() WHERE id = $1",
@@ -163,50 +187,63 @@ impl Directory {
                     head.last_bulk,
                     head.recorded_at
                 )
-                .execute(&mut *tx)
-                .await?;
-                events::append(&mut tx, cause, &stamped).await?;
+                    .execute(&mut *tx)
+                    .await?;
+                    events::append(&mut tx, cause, &stamped).await?;
+                }
+                self.change_members(&mut tx, cause, &view, members).await?;
+                let changed = find(&mut tx, cause.source(), native_id, false).await?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(changed)
             }
-            self.change_members(&mut tx, cause, &view, members).await?;
-            let changed = find(&mut tx, cause.source(), native_id, false).await?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(changed)
-        }.boxed())
+            .boxed()
+        })
         .await
     }
 
     /// Deletes a group for good; its members lose it. Whether there was one.
     pub async fn delete_group(&self, cause: &Cause, native_id: &str) -> Result<bool> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
-            let view = GroupView { id: current.id, name: current.display_name, privileged: current.privileged };
-            self.change_members(&mut tx, cause, &view, &[MemberChange::RemoveAll]).await?;
-            let mut head = head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
-            let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
-            let data = json!({"source": cause.source, "privileged": view.privileged, "via": cause.via});
-            let stamped = events::stamp(&mut head, vec![draft(EventType::GroupDeleted, data, view)], cause.class, now);
-            sqlx::query!(
-                "UPDATE directory.groups SET tombstone = 'hard', version = $2, last_urgent = $3, last_bulk = $4,
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
+                let view = GroupView { id: current.id, name: current.display_name, privileged: current.privileged };
+                self.change_members(&mut tx, cause, &view, &[MemberChange::RemoveAll]).await?;
+                let mut head =
+                    head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
+                let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
+                let data = json!({"source": cause.source, "privileged": view.privileged, "via": cause.via});
+                let stamped =
+                    events::stamp(&mut head, vec![draft(EventType::GroupDeleted, data, view)], cause.class, now);
+                sqlx::query!(
+                    "UPDATE directory.groups SET tombstone = 'hard', version = $2, last_urgent = $3, last_bulk = $4,
                      recorded_at = $5, changed_at = clock_timestamp() WHERE id = $1",
-                current.id,
-                head.version,
-                head.last_urgent,
-                head.last_bulk,
-                head.recorded_at
-            )
-            .execute(&mut *tx)
-            .await?;
-            events::append(&mut tx, cause, &stamped).await?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(true)
-        }.boxed())
+                    current.id,
+                    head.version,
+                    head.last_urgent,
+                    head.last_bulk,
+                    head.recorded_at
+                )
+                .execute(&mut *tx)
+                .await?;
+                events::append(&mut tx, cause, &stamped).await?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(true)
+            }
+            .boxed()
+        })
         .await
     }
 
-    async fn change_members(&self, tx: &mut PgConnection, cause: &Cause, group: &GroupView, changes: &[MemberChange]) -> Result<()> {
+    async fn change_members(
+        &self,
+        tx: &mut PgConnection,
+        cause: &Cause,
+        group: &GroupView,
+        changes: &[MemberChange],
+    ) -> Result<()> {
         let mut done: Vec<(Uuid, bool)> = Vec::new();
         for change in changes {
             match change {
@@ -249,7 +286,12 @@ fn head(id: Uuid, version: i64, last_urgent: i64, last_bulk: i64, recorded_at: D
 }
 
 fn draft(event_type: EventType, data: Value, group: GroupView) -> Draft {
-    Draft { event_type, data, privileged: group.privileged, context: Context { group: Some(group), ..Context::default() } }
+    Draft {
+        event_type,
+        data,
+        privileged: group.privileged,
+        context: Context { group: Some(group), ..Context::default() },
+    }
 }
 
 fn content_hash(facts: &GroupFacts) -> Vec<u8> {
@@ -320,12 +362,20 @@ async fn remove(
 ) -> Result<()> {
     let pairs: Vec<(Uuid, Uuid)> = resolve(tx, cause, references).await?.into_values().map(|a| (group, a)).collect();
     done.extend(memberships::delete(tx, &pairs).await?.into_iter().map(|(_, account)| (account, false)));
-    sqlx::query!("DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference = ANY($2)", group, references)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query!("DELETE FROM directory.pending_members WHERE group_id = $1 AND reference = ANY($2)", group, references)
-        .execute(tx)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference = ANY($2)",
+        group,
+        references
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference = ANY($2)",
+        group,
+        references
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -344,11 +394,19 @@ async fn keep_only(
     .fetch_all(&mut *tx)
     .await?;
     done.extend(gone.into_iter().map(|account| (account, false)));
-    sqlx::query!("DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference <> ALL($2)", group, references)
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query!("DELETE FROM directory.pending_members WHERE group_id = $1 AND reference <> ALL($2)", group, references)
-        .execute(tx)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference <> ALL($2)",
+        group,
+        references
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference <> ALL($2)",
+        group,
+        references
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }

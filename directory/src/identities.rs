@@ -129,7 +129,8 @@ pub(crate) async fn write(tx: &mut PgConnection, rows: &[IdentityWrite]) -> Resu
         if rows.is_empty() {
             continue;
         }
-        let texts = |f: &dyn Fn(&IdentityWrite) -> Option<String>| rows.iter().map(|r| f(r)).collect::<Vec<Option<String>>>();
+        let texts =
+            |f: &dyn Fn(&IdentityWrite) -> Option<String>| rows.iter().map(|r| f(r)).collect::<Vec<Option<String>>>();
         let ids: Vec<Uuid> = rows.iter().map(|r| r.head.id).collect();
         let kinds: Vec<String> = rows.iter().map(|r| r.kind.as_str().to_owned()).collect();
         let states: Vec<String> = rows.iter().map(|r| r.state.to_string()).collect();

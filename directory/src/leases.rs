@@ -24,7 +24,9 @@ impl Directory {
 
     /// Gives a lease back, so that the next holder need not wait.
     pub async fn release_lease(&self, name: &str, holder: &str) -> Result<()> {
-        sqlx::query!("DELETE FROM working.leases WHERE name = $1 AND holder = $2", name, holder).execute(&self.pool).await?;
+        sqlx::query!("DELETE FROM working.leases WHERE name = $1 AND holder = $2", name, holder)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }

@@ -4,8 +4,9 @@
 
 mod accounts;
 mod apply;
-mod checkpoints;
+mod bursts;
 mod check;
+mod checkpoints;
 mod connect;
 mod cutoffs;
 mod decide;
@@ -33,6 +34,7 @@ mod wake;
 
 pub use accounts::AccountRow;
 pub use apply::{Applied, Cause, Mode, Page};
+pub use bursts::Burst;
 pub use check::Finding;
 pub use checkpoints::Fence;
 pub use connect::{Directory, MIGRATOR, Role, migrate};
@@ -42,13 +44,13 @@ pub use deliveries::{Answer, Leased, Outcome};
 pub use error::{Error, Result};
 pub use events::{EventFilter, EventPage};
 pub use groups::{GroupRow, MemberChange};
-pub use people::{AccountBrief, IdentityDetail, IdentityRow, ReceiptRow, Resolved};
 pub use leases::TTL;
 pub use pending::{PendingCutoff, PendingEvent, SHARDS};
+pub use people::{AccountBrief, IdentityDetail, IdentityRow, ReceiptRow, Resolved};
 pub use plans::{PlanRow, PlanVerdict};
 pub use reconcile::Reconciled;
-pub use runs::RunEnd;
 pub use requests::{Request, RequestKind};
+pub use runs::RunEnd;
 pub use scim::{UserFilter, new_id};
 pub use sources::{SourceRow, SourceRules, Sources};
 pub use status::{RevocationRow, SourceStatus};

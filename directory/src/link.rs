@@ -45,7 +45,9 @@ impl Candidates {
         .await?;
         let known = rows
             .into_iter()
-            .map(|r| (r.id, Profile { user_name: r.user_name, employee_number: r.employee_number, ..Profile::default() }))
+            .map(|r| {
+                (r.id, Profile { user_name: r.user_name, employee_number: r.employee_number, ..Profile::default() })
+            })
             .collect();
         Ok(Self { known })
     }

@@ -50,15 +50,26 @@ impl Directory {
         .await?;
         Ok(rows
             .into_iter()
-            .map(|r| PendingEvent { id: r.id, event_id: r.event_id, subject: r.subject, body: r.body, recorded_at: r.recorded_at })
+            .map(|r| PendingEvent {
+                id: r.id,
+                event_id: r.event_id,
+                subject: r.subject,
+                body: r.body,
+                recorded_at: r.recorded_at,
+            })
             .collect())
     }
 
     /// Forgets events that the bus acknowledged.
     pub async fn acknowledge(&self, shard: i16, lane: Lane, ids: &[i64]) -> Result<()> {
-        sqlx::query!("DELETE FROM ledger.pending WHERE shard = $1 AND lane = $2 AND id = ANY($3)", shard, lane.number(), ids)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "DELETE FROM ledger.pending WHERE shard = $1 AND lane = $2 AND id = ANY($3)",
+            shard,
+            lane.number(),
+            ids
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -107,7 +118,9 @@ impl Directory {
 
     /// How many events wait for the bus, by lane, and since when the oldest does.
     pub async fn pending_depth(&self) -> Result<Vec<(Lane, i64)>> {
-        let rows = sqlx::query!(r#"SELECT lane, count(*) AS "count!" FROM ledger.pending GROUP BY lane"#).fetch_all(&self.pool).await?;
+        let rows = sqlx::query!(r#"SELECT lane, count(*) AS "count!" FROM ledger.pending GROUP BY lane"#)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(rows.into_iter().filter_map(|r| Lane::from_number(r.lane).map(|lane| (lane, r.count))).collect())
     }
 }

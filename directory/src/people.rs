@@ -95,7 +95,8 @@ impl Directory {
         }
         if let Some(query) = query {
             let pattern = format!("%{}%", query.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-            sql.push(" AND concat_ws(' ', user_name, email, employee_number, display_name, department) ILIKE ").push_bind(pattern);
+            sql.push(" AND concat_ws(' ', user_name, email, employee_number, display_name, department) ILIKE ")
+                .push_bind(pattern);
         }
         sql.push(" ORDER BY id LIMIT ").push_bind(limit);
         self.with_accounts(sql.build_query_as().fetch_all(&self.pool).await?).await

@@ -39,7 +39,7 @@ impl Directory {
     pub async fn hold(
         &self,
         cause: &Cause,
-        fence: &Fence,
+        fence: Option<&Fence>,
         counts: &Counts,
         reasons: &[Reason],
         rows: i64,
@@ -48,7 +48,9 @@ impl Directory {
         let id = Uuid::now_v7();
         let source = cause.source();
         let mut tx = self.pool.begin().await?;
-        checkpoints::hold(&mut tx, fence).await?;
+        if let Some(fence) = fence {
+            checkpoints::hold(&mut tx, fence).await?;
+        }
         let mut head = lock_source(&mut tx, source).await?;
         let items = differences(&mut tx, source).await?;
         sqlx::query!(
@@ -92,6 +94,20 @@ impl Directory {
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(id)
+    }
+
+    /// How many deactivations wait at a pushing source without standing in its held plan.
+    pub async fn unplanned(&self, source: &str) -> Result<u64> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM directory.accounts a
+               WHERE a.source = $1 AND a.fact <> a.counted AND a.fact IN ('inactive', 'gone')
+                 AND NOT EXISTS (SELECT FROM directory.plan_items i JOIN directory.plans p ON p.id = i.plan_id
+                                 WHERE p.source = $1 AND p.state = 'held' AND i.account_id = a.id AND i.fact = a.fact)"#,
+            source
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
     }
 
     /// A complete run that has nothing to hold answers what an earlier one held.
@@ -181,9 +197,12 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("UPDATE working.source_status SET state = 'ok', note = NULL WHERE source = $1 AND state = 'held'", row.source)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query!(
+            "UPDATE working.source_status SET state = 'ok', note = NULL WHERE source = $1 AND state = 'held'",
+            row.source
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(PlanVerdict { applied, skipped: items.len() - applied })
@@ -198,5 +217,7 @@ impl Directory {
 }
 
 fn sentences(reasons: Value) -> Vec<String> {
-    serde_json::from_value::<Vec<Reason>>(reasons).map(|all| all.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    serde_json::from_value::<Vec<Reason>>(reasons)
+        .map(|all| all.iter().map(ToString::to_string).collect())
+        .unwrap_or_default()
 }

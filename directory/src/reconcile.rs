@@ -39,8 +39,9 @@ impl Directory {
             .fetch_one(&mut *tx)
             .await?;
             let mut scopes: BTreeMap<String, Cutoff> = BTreeMap::new();
-            for c in
-                sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", row.subject).fetch_all(&mut *tx).await?
+            for c in sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", row.subject)
+                .fetch_all(&mut *tx)
+                .await?
             {
                 scopes.insert(c.scope, read(c.cutoff, row.subject)?);
             }

@@ -40,7 +40,14 @@ impl Directory {
         Ok(())
     }
 
-    pub async fn end_run(&self, run: Uuid, outcome: &str, rows: Option<i64>, counts: &Value, error: Option<&str>) -> Result<()> {
+    pub async fn end_run(
+        &self,
+        run: Uuid,
+        outcome: &str,
+        rows: Option<i64>,
+        counts: &Value,
+        error: Option<&str>,
+    ) -> Result<()> {
         sqlx::query!(
             "UPDATE working.runs SET ended_at = clock_timestamp(), outcome = $2, rows = $3, counts = $4, error = $5 WHERE id = $1",
             run,
@@ -116,7 +123,12 @@ impl Directory {
 
     /// What a run of this snapshot would do, found by doing it in one transaction that is rolled back. The account facts must
     /// be the whole snapshot.
-    pub async fn rehearse(&self, cause: &Cause, page: &Page<'_>, absence: Option<Standing>) -> Result<(Applied, Counts)> {
+    pub async fn rehearse(
+        &self,
+        cause: &Cause,
+        page: &Page<'_>,
+        absence: Option<Standing>,
+    ) -> Result<(Applied, Counts)> {
         let mut tx = self.pool.begin().await?;
         let mut applied = Applied::default();
         mark_seen(&mut tx, page.run, page.seen_only).await?;
@@ -177,7 +189,8 @@ impl Directory {
             .await?
             .is_none();
         if first {
-            emit(&mut tx, &mut head, cause, EventType::SourceBaselined, json!({"source": source, "rows": rows})).await?;
+            emit(&mut tx, &mut head, cause, EventType::SourceBaselined, json!({"source": source, "rows": rows}))
+                .await?;
         }
         sqlx::query!(
             "UPDATE directory.sources SET baselined_at = coalesce(baselined_at, clock_timestamp()),

@@ -9,7 +9,8 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::accounts::{AccountRow, Raw};
-use crate::apply::{Cause, Mode, observe};
+use crate::apply::{Cause, Mode, observe, waits};
+use crate::bursts::Burst;
 use crate::settle::{Touched, settle};
 use crate::{Directory, Error, Result};
 
@@ -21,10 +22,14 @@ pub enum UserFilter {
     ExternalId(String),
     DisplayName(String),
     /// Any of the user's addresses; with `kind` only one of this type, such as `work`.
-    Email { value: String, kind: Option<String> },
+    Email {
+        value: String,
+        kind: Option<String>,
+    },
 }
 
-const COLUMNS: &str = "id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
+const COLUMNS: &str =
+    "id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
      manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at";
 
 /// How often a write that met another writer is done again before the caller is told to.
@@ -37,9 +42,16 @@ impl Directory {
     }
 
     /// A page of accounts in a stable order, and how many match in all. `filter`: all must hold. `start` counts from 0.
-    pub async fn users(&self, source: &str, filter: &[UserFilter], start: i64, count: i64) -> Result<(Vec<AccountRow>, i64)> {
+    pub async fn users(
+        &self,
+        source: &str,
+        filter: &[UserFilter],
+        start: i64,
+        count: i64,
+    ) -> Result<(Vec<AccountRow>, i64)> {
         let build = |select: &str| {
-            let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.accounts WHERE source = "));
+            let mut query =
+                QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.accounts WHERE source = "));
             query.push_bind(source.to_owned());
             query.push(" AND tombstone IS DISTINCT FROM 'hard'");
             for condition in filter {
@@ -75,18 +87,21 @@ impl Directory {
 
     /// Creates an account under the fresh id in `facts`, or revives the returning user's: an inactive or deleted account of
     /// the same `userName` or `externalId` keeps its id. Errors: [`Error::Taken`] when an active one has the name.
-    pub async fn create_user(&self, cause: &Cause, facts: &AccountFacts) -> Result<AccountRow> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let mut facts = facts.clone();
-            if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
-                facts.native_id = returning;
+    pub async fn create_user(&self, cause: &Cause, burst: Burst, facts: &AccountFacts) -> Result<AccountRow> {
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let mut facts = facts.clone();
+                if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
+                    facts.native_id = returning;
+                }
+                let row = self.push(&mut tx, cause, burst, &facts).await?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(row)
             }
-            let row = self.push(&mut tx, cause, &facts).await?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(row)
-        }.boxed())
+            .boxed()
+        })
         .await
     }
 
@@ -94,52 +109,71 @@ impl Directory {
     pub async fn change_user<E: Send>(
         &self,
         cause: &Cause,
+        burst: Burst,
         native_id: &str,
         change: impl Fn(&AccountRow) -> Result<AccountFacts, E> + Sync,
     ) -> Result<Option<Result<AccountRow, E>>> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
-            let facts = match change(&current) {
-                Ok(facts) => facts,
-                Err(refusal) => return Ok(Some(Err(refusal))),
-            };
-            let row = self.push(&mut tx, cause, &facts).await?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(Some(Ok(row)))
-        }.boxed())
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+                let facts = match change(&current) {
+                    Ok(facts) => facts,
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                };
+                let row = self.push(&mut tx, cause, burst, &facts).await?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(Some(Ok(row)))
+            }
+            .boxed()
+        })
         .await
     }
 
     /// Deletes an account for good. Whether there was one.
-    pub async fn delete_user(&self, cause: &Cause, native_id: &str) -> Result<bool> {
-        self.retrying(|| async {
-            let mut tx = self.pool.begin().await?;
-            let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
-            sqlx::query!(
-                "UPDATE directory.accounts SET stated = 'gone', fact = 'gone', counted = 'gone', tombstone = 'hard',
-                     unique_name = NULL, content_hash = ''::bytea, version = version + 1, changed_at = clock_timestamp()
-                 WHERE id = $1",
-                current.id
-            )
-            .execute(&mut *tx)
-            .await?;
-            let touched = Touched { changed: BTreeSet::from([current.identity_id]), ..Touched::default() };
-            settle(&mut tx, &self.sources, cause, touched).await?;
-            tx.commit().await?;
-            self.wake.pending.ring();
-            Ok(true)
-        }.boxed())
+    pub async fn delete_user(&self, cause: &Cause, burst: Burst, native_id: &str) -> Result<bool> {
+        self.retrying(|| {
+            async {
+                let mut tx = self.pool.begin().await?;
+                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
+                let dangerous = Standing::Gone.is_dangerous_after(current.counted);
+                let held = dangerous && waits(&mut tx, cause, Mode::Push(burst)).await?;
+                sqlx::query!(
+                    "UPDATE directory.accounts SET stated = 'gone', fact = 'gone', tombstone = 'hard',
+                         counted = CASE WHEN $2 THEN counted ELSE 'gone' END,
+                         unique_name = NULL, content_hash = ''::bytea, version = version + 1,
+                         changed_at = clock_timestamp() WHERE id = $1",
+                    current.id,
+                    held
+                )
+                .execute(&mut *tx)
+                .await?;
+                let touched = Touched { changed: BTreeSet::from([current.identity_id]), ..Touched::default() };
+                settle(&mut tx, &self.sources, cause, touched).await?;
+                tx.commit().await?;
+                self.wake.pending.ring();
+                Ok(true)
+            }
+            .boxed()
+        })
         .await
     }
 
-    async fn push(&self, tx: &mut PgConnection, cause: &Cause, facts: &AccountFacts) -> Result<AccountRow> {
-        let (touched, _) = observe(tx, self, cause, std::slice::from_ref(facts), Mode::Through, true).await?;
+    async fn push(
+        &self,
+        tx: &mut PgConnection,
+        cause: &Cause,
+        burst: Burst,
+        facts: &AccountFacts,
+    ) -> Result<AccountRow> {
+        let (touched, _) = observe(tx, self, cause, std::slice::from_ref(facts), Mode::Push(burst), true).await?;
         settle(tx, &self.sources, cause, touched).await?;
-        visible(tx, cause.source(), &facts.native_id, false)
-            .await?
-            .ok_or_else(|| Error::Inconsistent { table: "accounts", column: "native_id", row: facts.native_id.clone() })
+        visible(tx, cause.source(), &facts.native_id, false).await?.ok_or_else(|| Error::Inconsistent {
+            table: "accounts",
+            column: "native_id",
+            row: facts.native_id.clone(),
+        })
     }
 
     /// Does a transaction again when it met another writer.
@@ -154,7 +188,12 @@ impl Directory {
     }
 }
 
-async fn visible(connection: &mut PgConnection, source: &str, native_id: &str, lock: bool) -> Result<Option<AccountRow>> {
+async fn visible(
+    connection: &mut PgConnection,
+    source: &str,
+    native_id: &str,
+    lock: bool,
+) -> Result<Option<AccountRow>> {
     let row = if lock {
         sqlx::query_as!(
             Raw,

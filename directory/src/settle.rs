@@ -44,7 +44,12 @@ pub(crate) struct Settled {
 }
 
 /// Computes identities anew and writes states, versions, events, contexts and pending rows.
-pub(crate) async fn settle(tx: &mut PgConnection, sources: &Sources, cause: &Cause, touched: Touched) -> Result<Settled> {
+pub(crate) async fn settle(
+    tx: &mut PgConnection,
+    sources: &Sources,
+    cause: &Cause,
+    touched: Touched,
+) -> Result<Settled> {
     let mut all: BTreeSet<Uuid> = touched.changed.clone();
     all.extend(touched.memberships.iter().map(|m| m.identity));
     all.extend(touched.merged.iter().flat_map(|(from, into)| [*from, *into]));
@@ -80,7 +85,16 @@ pub(crate) async fn settle(tx: &mut PgConnection, sources: &Sources, cause: &Cau
             recorded_at: DateTime::UNIX_EPOCH,
         };
         all_events.extend(events::stamp(&mut head, drafts, cause.class, now));
-        written.push(IdentityWrite { head, kind: *kind, state, generation: 1, unresolved: *unresolved, merged_into: None, profile, new: true });
+        written.push(IdentityWrite {
+            head,
+            kind: *kind,
+            state,
+            generation: 1,
+            unresolved: *unresolved,
+            merged_into: None,
+            profile,
+            new: true,
+        });
     }
     for row in rows {
         let accounts = linked.get(&row.head.id).unwrap_or(&none);
@@ -92,7 +106,8 @@ pub(crate) async fn settle(tx: &mut PgConnection, sources: &Sources, cause: &Cau
         let reborn = row.state == State::Departed && state == State::Active;
         let generation = row.generation + i64::from(reborn);
         let after = view(row.head.id, row.kind, state, generation, &profile, accounts, None);
-        let before = view(row.head.id, row.kind, row.state, row.generation, &row.profile, accounts, Some(&touched.before));
+        let before =
+            view(row.head.id, row.kind, row.state, row.generation, &row.profile, accounts, Some(&touched.before));
         let context = || Context { identity: Some(after.clone()), before: Some(before.clone()), ..Context::default() };
         let mut drafts = Vec::new();
         let changed = row.profile.changed(&profile);
@@ -128,7 +143,16 @@ pub(crate) async fn settle(tx: &mut PgConnection, sources: &Sources, cause: &Cau
         let mut head = row.head;
         all_events.extend(events::stamp(&mut head, drafts, cause.class, now));
         let unresolved = row.unresolved;
-        written.push(IdentityWrite { head, kind: row.kind, state, generation, unresolved, merged_into, profile, new: false });
+        written.push(IdentityWrite {
+            head,
+            kind: row.kind,
+            state,
+            generation,
+            unresolved,
+            merged_into,
+            profile,
+            new: false,
+        });
     }
     identities::write(tx, &written).await?;
     events::append(tx, cause, &all_events).await?;
@@ -186,4 +210,3 @@ fn view(
 pub(crate) fn current_view(row: &identities::IdentityRecord, accounts: &[AccountRow]) -> IdentityView {
     view(row.head.id, row.kind, row.state, row.generation, &row.profile, accounts, None)
 }
-

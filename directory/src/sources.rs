@@ -73,7 +73,8 @@ impl Directory {
             .execute(&self.pool)
             .await?;
         }
-        let groups = sqlx::query!("SELECT id, display_name, privileged FROM directory.groups").fetch_all(&self.pool).await?;
+        let groups =
+            sqlx::query!("SELECT id, display_name, privileged FROM directory.groups").fetch_all(&self.pool).await?;
         let changed: Vec<Uuid> = groups
             .iter()
             .filter(|g| self.sources.is_privileged(&g.display_name) != g.privileged)

@@ -89,9 +89,12 @@ impl Directory {
 
     /// Whether this very token was ever stored, live or revoked: a revoked one is not made live again by a restart.
     pub async fn knows_token(&self, token: &str) -> Result<bool> {
-        let known = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM secrets.tokens WHERE hash = $1) AS "known!""#, hash(token))
-            .fetch_one(&self.pool)
-            .await?;
+        let known = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM secrets.tokens WHERE hash = $1) AS "known!""#,
+            hash(token)
+        )
+        .fetch_one(&self.pool)
+        .await?;
         Ok(known)
     }
 

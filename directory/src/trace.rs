@@ -56,18 +56,31 @@ impl Directory {
             if let Some(at) = event.received_at {
                 path.push(at, "received", id, event.source.clone(), event.via);
             }
-            path.push(event.recorded_at, "committed", id, None, Some(format!("{}, version {}", event.r#type, event.version)));
+            path.push(
+                event.recorded_at,
+                "committed",
+                id,
+                None,
+                Some(format!("{}, version {}", event.r#type, event.version)),
+            );
             if let Some(at) = event.published_at {
                 path.push(at, "published", id, Some(lane.to_owned()), None);
             }
             if let Some(at) = event.decided_at {
-                let rules = event.rules.filter(|r| !r.is_empty()).map_or_else(|| "nothing to end".to_owned(), |r| r.join(", "));
+                let rules =
+                    event.rules.filter(|r| !r.is_empty()).map_or_else(|| "nothing to end".to_owned(), |r| r.join(", "));
                 let outcome = event.note.map_or(rules.clone(), |note| format!("{rules} ({note})"));
                 path.push(at, "decided", id, None, Some(outcome));
             }
         } else if let Some(revocation) = &revocation {
             id = revocation.id;
-            path.push(revocation.at, "committed", id, None, revocation.asked_by.as_ref().map(|by| format!("asked by {by}")));
+            path.push(
+                revocation.at,
+                "committed",
+                id,
+                None,
+                revocation.asked_by.as_ref().map(|by| format!("asked by {by}")),
+            );
             path.push(revocation.decided_at, "decided", id, None, Some(revocation.actions.join(", ")));
         }
         let decided = path.last;
@@ -81,7 +94,8 @@ impl Directory {
         .await?;
         for receipt in receipts {
             let mut last = decided;
-            let came_back = if receipt.resurrected > 0 { format!(", {} came back", receipt.resurrected) } else { String::new() };
+            let came_back =
+                if receipt.resurrected > 0 { format!(", {} came back", receipt.resurrected) } else { String::new() };
             for (at, hop, outcome) in [
                 (receipt.applied_at, "applied", format!("ended {}", receipt.ended)),
                 (receipt.verified_at, "verified", format!("re-read found none{came_back}")),
@@ -110,7 +124,14 @@ struct Path<'a> {
 }
 
 impl Path<'_> {
-    fn push(&mut self, at: DateTime<Utc>, hop: &'static str, event_id: Uuid, place: Option<String>, outcome: Option<String>) {
+    fn push(
+        &mut self,
+        at: DateTime<Utc>,
+        hop: &'static str,
+        event_id: Uuid,
+        place: Option<String>,
+        outcome: Option<String>,
+    ) {
         let ms = self.last.map(|l| (at - l).num_milliseconds());
         self.hops.push(Hop { at, hop, event_id, downstream: None, place, outcome, ms });
         self.last = Some(at);

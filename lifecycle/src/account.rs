@@ -221,4 +221,3 @@ pub struct GroupFacts {
 pub enum Change {
     Account(AccountFacts),
 }
-

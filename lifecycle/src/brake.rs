@@ -37,7 +37,12 @@ impl Default for Limits {
 
 impl Limits {
     pub fn bound(&self, active: u64) -> u64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "head counts are far below 2^52 and shares are positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "head counts are far below 2^52 and shares are positive"
+        )]
         let share = (active as f64 * self.max_disable).floor() as u64;
         self.min.max(share)
     }
@@ -66,6 +71,7 @@ pub enum Reason {
     RowsFell { before: u64, now: u64, bound: u64 },
     FingerprintChanged,
     Baseline { would_end: u64 },
+    Burst { count: u64, window_ms: u64, waiting: u64 },
 }
 
 impl std::fmt::Display for Reason {
@@ -78,9 +84,18 @@ impl std::fmt::Display for Reason {
                 write!(f, "{would_lose} would lose a privileged group; the brake holds above {bound}")
             }
             Reason::RowsFell { before, now, bound } => {
-                write!(f, "rows fell from {before} to {now} since the last complete applied run; the brake holds above a drop of {bound}")
+                write!(
+                    f,
+                    "rows fell from {before} to {now} since the last complete applied run; the brake holds above a drop of {bound}"
+                )
             }
-            Reason::FingerprintChanged => f.write_str("the source's configuration changed, so what is missing may never have been asked for"),
+            Reason::FingerprintChanged => {
+                f.write_str("the source's configuration changed, so what is missing may never have been asked for")
+            }
+            Reason::Burst { count, window_ms, waiting } => {
+                let seconds = window_ms / 1_000;
+                write!(f, "{waiting} pushed deactivations wait: more than {count} came within {seconds} s")
+            }
             Reason::Baseline { would_end } => {
                 write!(f, "the first complete run would end access of {would_end} whom another source already brought")
             }

@@ -41,7 +41,9 @@ impl Relay {
                 match self.directory.lease(&lease, &self.holder).await {
                     Ok(true) => renewed = Some(tokio::time::Instant::now()),
                     Ok(false) => renewed = None,
-                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "relay could not renew its lease"),
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "relay could not renew its lease")
+                    }
                 }
             }
             let held = renewed.is_some_and(|at| at.elapsed() < directory::TTL);

@@ -34,7 +34,11 @@ impl Revoker {
             match self.decide(ids, published_at).await {
                 Ok(()) => return true,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, events = ids.len(), "decisions could not be written; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        events = ids.len(),
+                        "decisions could not be written; trying again"
+                    );
                 }
             }
             tokio::select! {
@@ -55,10 +59,15 @@ impl Revoker {
     }
 
     /// Decides events; before a reinstatement the suspension that it ends, should that one come later.
-    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, published_at: DateTime<Utc>) -> directory::Result<Vec<Made>> {
+    pub(crate) async fn judge_all(
+        &self,
+        events: Vec<Undecided>,
+        published_at: DateTime<Utc>,
+    ) -> directory::Result<Vec<Made>> {
         let mut made: Vec<Made> = Vec::new();
         for event in events {
-            if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged {
+            if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged
+            {
                 continue;
             }
             if event.event_type == EventType::IdentityReinstated {

@@ -36,7 +36,11 @@ impl Revoker {
                 Ok(true) => continue,
                 Ok(false) => self.until_due(&target, up_to).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, downstream.name = target.name, "deliveries could not be read or written; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        downstream.name = target.name,
+                        "deliveries could not be read or written; trying again"
+                    );
                     POLL
                 }
             };
@@ -49,7 +53,9 @@ impl Revoker {
 
     async fn until_due(&self, target: &Target, up_to: i16) -> Duration {
         match self.directory.next_due(&target.name, up_to).await {
-            Ok(Some(at)) => (at - Utc::now()).to_std().unwrap_or(Duration::from_millis(1)).clamp(Duration::from_millis(1), POLL),
+            Ok(Some(at)) => {
+                (at - Utc::now()).to_std().unwrap_or(Duration::from_millis(1)).clamp(Duration::from_millis(1), POLL)
+            }
             Ok(None) | Err(_) => POLL,
         }
     }
@@ -97,7 +103,13 @@ impl Revoker {
             Rejected(_) | Unauthorized(_) => (Duration::from_secs(10), true),
         };
         self.metrics.failed(&target.name);
-        tracing::warn!(error = error as &dyn std::error::Error, downstream.name = target.name, owed = leased.len(), stuck, "the downstream did not do it; it stays owed");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            downstream.name = target.name,
+            owed = leased.len(),
+            stuck,
+            "the downstream did not do it; it stays owed"
+        );
         let now = Utc::now();
         let due: Vec<DateTime<Utc>> = leased
             .iter()

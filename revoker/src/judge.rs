@@ -20,7 +20,8 @@ impl Revoker {
             .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             .unwrap_or_default();
         let decision = self.policy.decide(event.event_type, &changed, &event.data, &event.context);
-        let mut notes: Vec<String> = decision.errors.iter().map(|e| format!("rule {:?}: {}", e.rule, e.error)).collect();
+        let mut notes: Vec<String> =
+            decision.errors.iter().map(|e| format!("rule {:?}: {}", e.rule, e.error)).collect();
         let mut ordered = self.order(&decision.actions, &mut notes);
         if ordered.is_some() && event.context.identity.as_ref().is_some_and(|i| self.is_break_glass(i)) {
             tracing::warn!(subject.id = %event.subject, event.id = %event.event_id, "a break-glass identity was spared");

@@ -50,14 +50,34 @@ impl Metrics {
             break_glass: Counter::default(),
             reconciled: Counter::default(),
         };
-        registry.register(REVOCATION_SECONDS, "From the committed change to the verified end of its sessions", metrics.seconds.clone());
+        registry.register(
+            REVOCATION_SECONDS,
+            "From the committed change to the verified end of its sessions",
+            metrics.seconds.clone(),
+        );
         registry.register(SESSIONS_ENDED, "Sessions that a downstream ended", metrics.ended.clone());
-        registry.register(SESSIONS_RESURRECTED, "Ended sessions that came back and were ended again", metrics.resurrected.clone());
-        registry.register(SESSIONS_COLLATERAL, "Sessions ended by an overdue pass after a reinstatement", metrics.collateral.clone());
-        registry.register(PASS_FAILURES, "Passes that a downstream refused or did not answer", metrics.failures.clone());
+        registry.register(
+            SESSIONS_RESURRECTED,
+            "Ended sessions that came back and were ended again",
+            metrics.resurrected.clone(),
+        );
+        registry.register(
+            SESSIONS_COLLATERAL,
+            "Sessions ended by an overdue pass after a reinstatement",
+            metrics.collateral.clone(),
+        );
+        registry.register(
+            PASS_FAILURES,
+            "Passes that a downstream refused or did not answer",
+            metrics.failures.clone(),
+        );
         registry.register(NO_MAPPING, "Deliveries whose subject expression gave no value", metrics.no_mapping.clone());
         registry.register(DECISIONS, "Events decided", metrics.decisions.clone());
-        registry.register(BREAK_GLASS, "Events that would have ended a break-glass identity", metrics.break_glass.clone());
+        registry.register(
+            BREAK_GLASS,
+            "Events that would have ended a break-glass identity",
+            metrics.break_glass.clone(),
+        );
         registry.register(RECONCILED, "Deliveries and decisions that only reconcile found", metrics.reconciled.clone());
         metrics
     }

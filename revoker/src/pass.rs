@@ -58,7 +58,10 @@ pub(crate) async fn make(
         .iter()
         .zip(&subjects)
         .map(|(work, subject)| {
-            let note = subject.values.is_empty().then(|| "the subject expression gave no value: nobody to look for".to_owned());
+            let note = subject
+                .values
+                .is_empty()
+                .then(|| "the subject expression gave no value: nobody to look for".to_owned());
             work.answer(target, applied_at, verified_at, note)
         })
         .collect();
@@ -146,7 +149,13 @@ impl<'a> Work<'a> {
         if self.look == Look::First && reinstated && undelivered { self.ended } else { 0 }
     }
 
-    fn answer(&self, target: &Target, applied_at: DateTime<Utc>, verified_at: DateTime<Utc>, note: Option<String>) -> Answer {
+    fn answer(
+        &self,
+        target: &Target,
+        applied_at: DateTime<Utc>,
+        verified_at: DateTime<Utc>,
+        note: Option<String>,
+    ) -> Answer {
         let leased = self.leased;
         let first = self.look == Look::First;
         let series = target.sweeps.len();

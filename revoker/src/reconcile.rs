@@ -18,7 +18,10 @@ impl Revoker {
     pub async fn reconcile(&self, stop: CancellationToken) {
         loop {
             if let Err(error) = self.reconcile_once().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "reconcile could not read or write; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "reconcile could not read or write; trying again"
+                );
             }
             tokio::select! {
                 () = stop.cancelled() => return,

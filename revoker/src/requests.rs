@@ -35,7 +35,9 @@ impl Revoker {
                         }
                     }
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again")
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectors::{Connector, Pull};
-use directory::Directory;
+use directory::{Burst, Directory};
 use lifecycle::Secret;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
@@ -32,6 +32,8 @@ pub struct Pulled {
 pub struct Pushed {
     pub name: String,
     pub tokens: Vec<Secret>,
+    /// How many deactivations apply within how long; more wait for a person.
+    pub burst: Burst,
 }
 
 /// Everything that the worker's loops share.
@@ -61,7 +63,9 @@ impl SyncWorker {
                     pulled.insert(name.clone(), Arc::new(source));
                 }
                 Connector::Push(push) => {
-                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens });
+                    let Brake { burst, .. } = &config.brake;
+                    let burst = Burst { count: burst.count, window: burst.window };
+                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst });
                 }
             }
         }

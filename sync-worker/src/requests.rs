@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use directory::{Request, RequestKind};
+use chrono::Utc;
+use directory::{Burst, Cause, Request, RequestKind};
+use lifecycle::Class;
+use lifecycle::brake::Reason;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::SyncWorker;
+use crate::{Pushed, SyncWorker};
 
 const POLL: Duration = Duration::from_secs(1);
 
@@ -19,11 +22,25 @@ impl SyncWorker {
                 Ok(requests) => {
                     for request in requests {
                         if let Err(error) = self.carry_out(&request).await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be carried out; trying again");
+                            tracing::warn!(
+                                error = &error as &dyn std::error::Error,
+                                "a request could not be carried out; trying again"
+                            );
                         }
                     }
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again")
+                }
+            }
+            for source in self.pushed.values() {
+                if let Err(error) = self.hold_burst(source).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        source.name = source.name,
+                        "what a burst left waiting could not be planned; trying again"
+                    );
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -32,10 +49,36 @@ impl SyncWorker {
         }
     }
 
+    /// Puts deactivations that came beyond the burst of a pushing source into a held plan, where people see them.
+    async fn hold_burst(&self, source: &Pushed) -> directory::Result<()> {
+        if self.directory.unplanned(&source.name).await? == 0 {
+            return Ok(());
+        }
+        let counts = self.directory.waiting_counts(&source.name).await?;
+        let Burst { count, window } = source.burst;
+        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+        let reason = Reason::Burst { count, window_ms, waiting: counts.dangerous() };
+        let cause = Cause {
+            source: Some(source.name.clone()),
+            class: Class::of_plan(usize::try_from(counts.dangerous()).unwrap_or(usize::MAX)),
+            effective_at: None,
+            received_at: Some(Utc::now()),
+            via: "SCIM",
+        };
+        let plan = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
+        self.metrics.held(&source.name);
+        tracing::warn!(source.name = source.name, plan.id = %plan, reasons = %reason, "a plan is held for a person");
+        self.directory.set_source_status(&source.name, "held", Some("1 plan"), None, false, false).await?;
+        Ok(())
+    }
+
     async fn carry_out(&self, request: &Request) -> directory::Result<()> {
         if request.kind == RequestKind::Approve.as_str() {
             let Some(plan) = request.payload["plan"].as_str().and_then(|id| id.parse().ok()) else {
-                return self.directory.finish_request(request.id, false, &json!({"error": "the request names no plan"})).await;
+                return self
+                    .directory
+                    .finish_request(request.id, false, &json!({"error": "the request names no plan"}))
+                    .await;
             };
             return match self.directory.approve(plan, &request.asked_by).await {
                 Ok(verdict) => self.directory.finish_request(request.id, true, &json!(verdict)).await,

@@ -101,7 +101,8 @@ impl SyncWorker {
         let (mut rows, mut parked) = (0_u64, 0);
         let mut at = since.map(Checkpoint);
         let complete = loop {
-            let Batch { changes, coverage, parked: refused, seen_only, next, more } = source.connector.pull(at.as_ref()).await?;
+            let Batch { changes, coverage, parked: refused, seen_only, next, more } =
+                source.connector.pull(at.as_ref()).await?;
             for record in &refused {
                 self.directory.park(name, &record.at, &record.reason).await?;
             }
@@ -142,7 +143,12 @@ impl SyncWorker {
         report.reasons = reasons.iter().map(ToString::to_string).collect();
         let held = !reasons.is_empty();
         let class = Class::of_plan(usize::try_from(waiting.dangerous()).unwrap_or(usize::MAX));
-        let end = RunEnd { next: &next, rows: i64::try_from(rows).unwrap_or(i64::MAX), fingerprint: &source.fingerprint, applied: !held };
+        let end = RunEnd {
+            next: &next,
+            rows: i64::try_from(rows).unwrap_or(i64::MAX),
+            fingerprint: &source.fingerprint,
+            applied: !held,
+        };
         if held {
             report.plan = Some(self.hold(&cause(class), fence, source, &report, &reasons, end.rows).await?);
             report.outcome = Outcome::Held;
@@ -164,7 +170,7 @@ impl SyncWorker {
         reasons: &[Reason],
         rows: i64,
     ) -> Result<Uuid, Error> {
-        let plan = self.directory.hold(cause, fence, &report.counts, reasons, rows, &source.fingerprint).await?;
+        let plan = self.directory.hold(cause, Some(fence), &report.counts, reasons, rows, &source.fingerprint).await?;
         self.metrics.held(&source.name);
         tracing::warn!(source.name = source.name, plan.id = %plan, reasons = report.reasons.join("; "), "a plan is held for a person");
         Ok(plan)

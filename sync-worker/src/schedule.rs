@@ -51,7 +51,7 @@ impl SyncWorker {
         self.note(&source.name, "ok", None, due).await;
         while !stop.is_cancelled() {
             for request in self.asked(&source.name).await {
-                if let Some(pause) = self.answer(&source, &request).await {
+                if let Some(pause) = self.answer(&source, &request, next()).await {
                     due = Some(Utc::now() + pause).max(next());
                 } else {
                     due = next();
@@ -82,11 +82,11 @@ impl SyncWorker {
     }
 
     /// Carries out a request to sync or plan; a pause when the source failed.
-    async fn answer(&self, source: &Pulled, request: &Request) -> Option<Duration> {
+    async fn answer(&self, source: &Pulled, request: &Request, next: Option<DateTime<Utc>>) -> Option<Duration> {
         let (report, pause) = if request.kind == RequestKind::Plan.as_str() {
             (self.rehearse(source).await.map_err(|e| sentence(&e)), None)
         } else {
-            match self.run_and_note(source, None).await {
+            match self.run_and_note(source, next).await {
                 Ok(report) => (Ok(report), None),
                 Err((error, pause)) => (Err(error), Some(pause)),
             }
@@ -96,12 +96,19 @@ impl SyncWorker {
             Err(error) => (false, json!({"error": error})),
         };
         if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a request could not be answered; it will be carried out again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a request could not be answered; it will be carried out again"
+            );
         }
         pause
     }
 
-    async fn run_and_note(&self, source: &Pulled, next: Option<DateTime<Utc>>) -> Result<RunReport, (String, Duration)> {
+    async fn run_and_note(
+        &self,
+        source: &Pulled,
+        next: Option<DateTime<Utc>>,
+    ) -> Result<RunReport, (String, Duration)> {
         let name = source.name.as_str();
         if !self.lease(name).await {
             return Err((format!("another worker is reading {name}"), POLL));
@@ -121,19 +128,31 @@ impl SyncWorker {
                 let text = sentence(&error);
                 let failures = self.finish(name, "backed_off", Some(&text), None, true).await;
                 let pause = pause_after(&error, failures);
-                tracing::warn!(source.name = name, error = text, pause_ms = pause.as_millis() as u64, "a source could not be read; nobody is missing because of it");
+                tracing::warn!(
+                    source.name = name,
+                    error = text,
+                    pause_ms = pause.as_millis() as u64,
+                    "a source could not be read; nobody is missing because of it"
+                );
                 Err((text, pause))
             }
         };
         if let Err(error) = self.directory.release_lease(&lease_name(name), &self.holder).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a lease could not be given back; it runs out by itself");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a lease could not be given back; it runs out by itself"
+            );
         }
         answer
     }
 
     async fn lease(&self, source: &str) -> bool {
         self.directory.lease(&lease_name(source), &self.holder).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "a lease could not be taken");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                source.name = source,
+                "a lease could not be taken"
+            );
             false
         })
     }
@@ -145,13 +164,28 @@ impl SyncWorker {
         };
         let (state, note) = if held && state == "ok" { ("held", Some("1 plan")) } else { (state, note) };
         if let Err(error) = self.directory.set_source_status(source, state, note, next, false, false).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "the state of a source could not be noted");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                source.name = source,
+                "the state of a source could not be noted"
+            );
         }
     }
 
-    async fn finish(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>, failed: bool) -> i32 {
+    async fn finish(
+        &self,
+        source: &str,
+        state: &str,
+        note: Option<&str>,
+        next: Option<DateTime<Utc>>,
+        failed: bool,
+    ) -> i32 {
         self.directory.set_source_status(source, state, note, next, true, failed).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, source.name = source, "the state of a source could not be noted");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                source.name = source,
+                "the state of a source could not be noted"
+            );
             1
         })
     }
@@ -191,7 +225,11 @@ mod tests {
         let next = |text: &str, zone: Tz| next_after(&parse(text).expect(text), zone, now).map(|at| at.to_rfc3339());
         assert_eq!(next("*/5 * * * *", Tz::UTC).as_deref(), Some("2026-03-29T00:35:00+00:00"));
         assert_eq!(next("*/30 * * * * *", Tz::UTC).as_deref(), Some("2026-03-29T00:30:30+00:00"));
-        assert_eq!(next("0 9 * * *", Tz::Europe__Berlin).as_deref(), Some("2026-03-29T07:00:00+00:00"), "after the clocks change");
+        assert_eq!(
+            next("0 9 * * *", Tz::Europe__Berlin).as_deref(),
+            Some("2026-03-29T07:00:00+00:00"),
+            "after the clocks change"
+        );
         assert!(parse("every minute").is_err());
     }
 }

@@ -42,13 +42,23 @@ impl From<directory::Error> for Refusal {
     fn from(error: directory::Error) -> Self {
         match &error {
             directory::Error::Taken { what } => scim::Error::uniqueness(what).into(),
+            directory::Error::Unstorable { why } => scim::Error::bad_request(scim::ScimType::InvalidValue, *why).into(),
             directory::Error::Unavailable(_) | directory::Error::Conflict(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a SCIM request could not be stored; the client is told to retry");
-                Self { error: scim::Error::status(503, "the change could not be stored now; send it again"), retry: true }
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a SCIM request could not be stored; the client is told to retry"
+                );
+                Self {
+                    error: scim::Error::status(503, "the change could not be stored now; send it again"),
+                    retry: true,
+                }
             }
             _ => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a SCIM request failed");
-                Self { error: scim::Error::status(500, "the request failed here and was not carried out"), retry: false }
+                Self {
+                    error: scim::Error::status(500, "the request failed here and was not carried out"),
+                    retry: false,
+                }
             }
         }
     }
@@ -94,7 +104,9 @@ pub(super) fn no_content() -> Response {
 
 /// The JSON body, within `limit` bytes.
 pub(super) fn body(bytes: Result<Bytes, BytesRejection>, limit: usize) -> Result<Value, Refusal> {
-    let bytes = bytes.map_err(|rejection| Refusal::status(rejection.status().as_u16(), "the body could not be read or is too large"))?;
+    let bytes = bytes.map_err(|rejection| {
+        Refusal::status(rejection.status().as_u16(), "the body could not be read or is too large")
+    })?;
     Ok(scim::check_json(&bytes, limit)?)
 }
 

@@ -10,7 +10,9 @@ use super::answer::Refusal;
 impl Shared {
     /// Lets the request in when its token belongs to this very source. An unknown source and a wrong token look alike.
     pub(super) async fn admit(&self, source: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-        let refused = || Refusal::status(401, "a bearer token of this source is required; leaver token create --source makes one");
+        let refused = || {
+            Refusal::status(401, "a bearer token of this source is required; leaver token create --source makes one")
+        };
         let presented = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())

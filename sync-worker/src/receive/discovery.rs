@@ -10,12 +10,20 @@ use super::answer::{Refusal, scim_json};
 
 type Answer = Result<Response, Refusal>;
 
-pub(super) async fn service_provider_config(State(shared): State<Shared>, Path(source): Path<String>, headers: HeaderMap) -> Answer {
+pub(super) async fn service_provider_config(
+    State(shared): State<Shared>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     shared.admit(&source, &headers).await?;
     Ok(scim_json(StatusCode::OK, &scim::discovery::service_provider_config(&shared.base(&source))))
 }
 
-pub(super) async fn resource_types(State(shared): State<Shared>, Path(source): Path<String>, headers: HeaderMap) -> Answer {
+pub(super) async fn resource_types(
+    State(shared): State<Shared>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     shared.admit(&source, &headers).await?;
     Ok(scim_json(StatusCode::OK, &scim::discovery::resource_types(&shared.base(&source))))
 }

@@ -178,8 +178,13 @@ impl Shared {
             None
         };
         let version = row.version.to_string();
-        let meta =
-            Meta { id: &row.native_id, version: &version, created: row.created_at, last_modified: row.changed_at, location };
+        let meta = Meta {
+            id: &row.native_id,
+            version: &version,
+            created: row.created_at,
+            last_modified: row.changed_at,
+            location,
+        };
         Ok(scim::render::group(&row.attributes, &meta, members.as_deref()))
     }
 

@@ -7,12 +7,13 @@ mod groups;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use chrono::Utc;
-use directory::Cause;
+use directory::{Burst, Cause};
 use lifecycle::Class;
 
 use crate::SyncWorker;
@@ -27,6 +28,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// The burst of a source whose token was accepted.
+    fn burst(&self, source: &str) -> Burst {
+        self.worker.pushed.get(source).map_or(Burst { count: 0, window: Duration::ZERO }, |pushed| pushed.burst)
+    }
+
     fn base(&self, source: &str) -> String {
         format!("{}/scim/v2/{source}", self.base)
     }
@@ -52,7 +58,9 @@ pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
         .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
         .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
         .method_not_allowed_fallback(async || Refusal::status(405, "this resource does not support the method"))
-        .fallback(async || Refusal::status(404, "there is no such endpoint; see /ServiceProviderConfig and /ResourceTypes"))
+        .fallback(async || {
+            Refusal::status(404, "there is no such endpoint; see /ServiceProviderConfig and /ResourceTypes")
+        })
         .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
         .with_state(shared)
 }
@@ -60,5 +68,11 @@ pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
 /// A push is a change of class 1, received now; a push-only source states no earlier time at which it took effect.
 fn cause(source: &str, via: &'static str) -> Cause {
     let now = Utc::now();
-    Cause { source: Some(source.to_owned()), class: Class::Prompt, effective_at: Some(now), received_at: Some(now), via }
+    Cause {
+        source: Some(source.to_owned()),
+        class: Class::Prompt,
+        effective_at: Some(now),
+        received_at: Some(now),
+        via,
+    }
 }

@@ -66,7 +66,7 @@ pub(super) async fn delete(
 ) -> Answer {
     shared.admit(&source, &headers).await?;
     let done = async {
-        if shared.worker.directory.delete_user(&cause(&source, "SCIM DELETE"), &id).await? {
+        if shared.worker.directory.delete_user(&cause(&source, "SCIM DELETE"), shared.burst(&source), &id).await? {
             Ok(no_content())
         } else {
             Err(Refusal::not_found())
@@ -110,7 +110,7 @@ impl Shared {
         let user = User::parse(&body(bytes, USER_BODY)?)?;
         let standing = stated(&user, Standing::Active);
         let facts = facts(user, directory::new_id(), standing);
-        let row = self.worker.directory.create_user(&cause(source, "SCIM POST"), &facts).await?;
+        let row = self.worker.directory.create_user(&cause(source, "SCIM POST"), self.burst(source), &facts).await?;
         let location = self.location(source, &row);
         Ok(resource(StatusCode::CREATED, &render(&row, &location), &row.version.to_string(), &location))
     }
@@ -130,7 +130,12 @@ impl Shared {
             Ok::<_, scim::Error>(facts(user, current.native_id.clone(), standing))
         };
         let cause = cause(source, via);
-        let row = self.worker.directory.change_user(&cause, id, becomes).await?.ok_or_else(Refusal::not_found)??;
+        let row = self
+            .worker
+            .directory
+            .change_user(&cause, self.burst(source), id, becomes)
+            .await?
+            .ok_or_else(Refusal::not_found)??;
         let location = self.location(source, &row);
         if let Some(effective) = cause.effective_at {
             self.worker.metrics.lag(source, effective);
@@ -192,8 +197,13 @@ fn facts(user: User, native_id: String, standing: Standing) -> AccountFacts {
 
 fn render(row: &AccountRow, location: &str) -> Value {
     let version = row.version.to_string();
-    let meta =
-        Meta { id: &row.native_id, version: &version, created: row.created_at, last_modified: row.changed_at, location };
+    let meta = Meta {
+        id: &row.native_id,
+        version: &version,
+        created: row.created_at,
+        last_modified: row.changed_at,
+        location,
+    };
     scim::render::user(&row.attributes, &meta)
 }
 
