@@ -176,15 +176,16 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecid
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|r| {
-            let bad = |column| Error::Inconsistent { table: "events", column, row: r.id.to_string() };
+    let mut events = Vec::with_capacity(rows.len());
+    for r in rows {
+        let bad = |column| Error::Inconsistent { table: "events", column, row: r.id.to_string() };
+        let read = || {
             let body: Value = serde_json::from_str(&r.body).map_err(|_| bad("body"))?;
             let context = match &r.context {
                 Some(value) => serde_json::from_value(value.clone()).map_err(|_| bad("context"))?,
                 None => Context::default(),
             };
-            Ok(Undecided {
+            Ok::<_, Error>(Undecided {
                 id: r.id,
                 event_id: r.event_id,
                 event_type: EventType::parse(&r.r#type).ok_or_else(|| bad("type"))?,
@@ -197,8 +198,16 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecid
                 data: body.get("data").cloned().unwrap_or(Value::Null),
                 context,
             })
-        })
-        .collect()
+        };
+        match read() {
+            Ok(event) => events.push(event),
+            // It must not stand in front of everybody else. It stays undecided, which `ledger check` and reconcile show.
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, event.id = %r.event_id, "an event cannot be read and stays undecided");
+            }
+        }
+    }
+    Ok(events)
 }
 
 async fn write_one(tx: &mut PgConnection, made: &Made) -> Result<bool> {

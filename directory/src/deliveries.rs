@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lifecycle::{Cutoff, IdentityView};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::accounts;
@@ -207,34 +208,46 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         }
-        for answer in &ours {
-            let done = answer.outcome == Outcome::Settled;
-            let sweeps = i32::try_from(answer.sweeps_done).unwrap_or(i32::MAX);
-            sqlx::query!(
-                "UPDATE working.deliveries SET
-                     delivered = $4,
-                     waiting = CASE WHEN $5 THEN ARRAY(SELECT w FROM UNNEST(waiting) AS w WHERE w <> ALL($6::uuid[])) ELSE waiting END,
-                     answered = CASE WHEN NOT $5 THEN answered WHEN settled THEN $6 ELSE answered || $6 END,
-                     settled = $7,
-                     sweeps_done = $8,
-                     applied_at = CASE WHEN $5 OR applied_at IS NULL THEN $9 ELSE applied_at END,
-                     due_at = CASE WHEN turn = $3 THEN $10 ELSE clock_timestamp() END,
-                     lease = NULL, leased_until = NULL, attempts = 0, last_error = NULL, stuck_since = NULL
-                 WHERE subject_id = $1 AND downstream = $2",
-                answer.subject,
-                downstream,
-                answer.turn,
-                crate::cutoffs::write(&answer.delivered),
-                answer.first,
-                &answer.revocations,
-                done,
-                sweeps,
-                answer.applied_at,
-                answer.due_at,
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
+        let column = |f: &dyn Fn(&Answer) -> Value| -> Vec<Value> { ours.iter().map(|a| f(a)).collect() };
+        let subjects: Vec<Uuid> = ours.iter().map(|a| a.subject).collect();
+        let turns: Vec<i64> = ours.iter().map(|a| a.turn).collect();
+        let delivered = column(&|a| crate::cutoffs::write(&a.delivered));
+        let firsts: Vec<bool> = ours.iter().map(|a| a.first).collect();
+        let revocations = column(&|a| serde_json::json!(a.revocations));
+        let settled: Vec<bool> = ours.iter().map(|a| a.outcome == Outcome::Settled).collect();
+        let sweeps: Vec<i32> = ours.iter().map(|a| i32::try_from(a.sweeps_done).unwrap_or(i32::MAX)).collect();
+        let applied: Vec<DateTime<Utc>> = ours.iter().map(|a| a.applied_at).collect();
+        let due: Vec<Option<DateTime<Utc>>> = ours.iter().map(|a| a.due_at).collect();
+        sqlx::query!(
+            "UPDATE working.deliveries d SET
+                 delivered = n.delivered,
+                 waiting = CASE WHEN n.first THEN ARRAY(SELECT w FROM UNNEST(d.waiting) AS w WHERE w <> ALL(n.revocations))
+                                ELSE d.waiting END,
+                 answered = CASE WHEN NOT n.first THEN d.answered WHEN d.settled THEN n.revocations
+                                 ELSE d.answered || n.revocations END,
+                 settled = n.settled,
+                 sweeps_done = n.sweeps,
+                 applied_at = CASE WHEN n.first OR d.applied_at IS NULL THEN n.applied_at ELSE d.applied_at END,
+                 due_at = CASE WHEN d.turn = n.turn THEN n.due_at ELSE clock_timestamp() END,
+                 lease = NULL, leased_until = NULL, attempts = 0, last_error = NULL, stuck_since = NULL
+             FROM (SELECT u.*, ARRAY(SELECT r::uuid FROM jsonb_array_elements_text(u.ids) AS r) AS revocations
+                   FROM UNNEST($2::uuid[], $3::int8[], $4::jsonb[], $5::bool[], $6::jsonb[], $7::bool[], $8::int4[],
+                               $9::timestamptz[], $10::timestamptz[])
+                        AS u(subject, turn, delivered, first, ids, settled, sweeps, applied_at, due_at)) n
+             WHERE d.subject_id = n.subject AND d.downstream = $1",
+            downstream,
+            &subjects,
+            &turns,
+            &delivered,
+            &firsts,
+            &revocations,
+            &settled,
+            &sweeps,
+            &applied,
+            &due as &[Option<DateTime<Utc>>],
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         self.wake.progress.ring();
         Ok(())

@@ -394,9 +394,8 @@ examples:
     ! rule "mover"  recheck is unsupported by web
                    help: add `else: revoke_sessions`
     ✓ database     embedded PostgreSQL, will live in leaver-data/postgres
-    ✓ people       [folder]/people.csv, 1 rows, key employeeNumber unique     0 ms
-    ✗ web          the downstream could not be reached                          0 ms
-                   caused by: Connection refused (os error 111)
+    ✓ people       [folder]/people.csv, 1 rows, key employeeNumber unique
+    ✗ web          the downstream could not be reached
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml
     DOWNSTREAM  ADAPTER  FINDS  SESSIONS  REFRESH  TTL  RECHECK  AUTH TIME
@@ -407,14 +406,13 @@ examples:
     assert!(!shown.contains("hunter2"), "{shown}");
     assert_snapshot!(leaver(&files, "check --color always"), @r#"
     --- stdout
-    {green}✓{/} {bold}leaver.yaml{/}  1 source, 1 downstream, all secrets found{dim}{/}
-    {green}✓{/} {bold}policy.yaml{/}  2 rules, 1 example passes{dim}{/}
-    {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web{dim}{/}
+    {green}✓{/} {bold}leaver.yaml{/}  1 source, 1 downstream, all secrets found
+    {green}✓{/} {bold}policy.yaml{/}  2 rules, 1 example passes
+    {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web
                    help: add `{cyan}else: revoke_sessions{/}`
-    {green}✓{/} {bold}database{/}     embedded PostgreSQL, will live in leaver-data/postgres{dim}{/}
-    {green}✓{/} {bold}people{/}       [folder]/people.csv, 1 rows, key employeeNumber unique{dim}     0 ms{/}
-    {red}✗{/} {bold}web{/}          the downstream could not be reached                     {dim}     0 ms{/}
-                   caused by: Connection refused (os error 111)
+    {green}✓{/} {bold}database{/}     embedded PostgreSQL, will live in leaver-data/postgres
+    {green}✓{/} {bold}people{/}       [folder]/people.csv, 1 rows, key employeeNumber unique
+    {red}✗{/} {bold}web{/}          the downstream could not be reached
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml
     {bold}DOWNSTREAM{/}  {bold}ADAPTER{/}  {bold}FINDS{/}  {bold}SESSIONS{/}  {bold}REFRESH{/}  {bold}TTL{/}  {bold}RECHECK{/}  {bold}AUTH TIME{/}

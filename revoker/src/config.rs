@@ -28,7 +28,7 @@ pub struct Config {
     #[serde(default = "default_sweeps", deserialize_with = "durations")]
     #[schemars(with = "Vec<String>")]
     pub sweeps: Vec<Duration>,
-    /// Passes at work at once, two of them reserved for what is urgent.
+    /// Passes at work at once, half of them reserved for what is urgent; at most two where a pass reads the whole store.
     #[serde(default = "default_workers")]
     pub workers: usize,
 }

@@ -18,13 +18,11 @@ use crate::{Revoker, Target, pass};
 const HOLD: Duration = Duration::from_secs(60);
 /// The longest sleep without looking.
 const POLL: Duration = Duration::from_secs(1);
-/// Workers of each downstream that take only what is urgent.
-const RESERVED: usize = 2;
 
 impl Revoker {
     /// One worker of a downstream, until `stop`; a pass that has begun is finished.
     pub async fn deliver(&self, target: Arc<Target>, worker: usize, stop: CancellationToken) {
-        let up_to = if worker < RESERVED && target.workers > RESERVED { Class::Prompt } else { Class::Mass }.number();
+        let up_to = if worker < target.workers() / 2 { Class::Prompt } else { Class::Mass }.number();
         // A store that is read as a whole is read once for everybody who waits.
         let limit = match target.adapter.capabilities().finds {
             Finds::ScanOnly => 500,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::Directory;
-use downstreams::Downstream;
+use downstreams::{Downstream, Finds};
 use lifecycle::Action;
 use policy::{Policy, SubjectExpression};
 
@@ -36,6 +36,15 @@ pub struct Target {
 }
 
 impl Target {
+    /// How many passes are at work at once; half of them take only what is urgent. A store that is read as a whole has two:
+    /// more would read it more often for the same people.
+    pub fn workers(&self) -> usize {
+        match self.adapter.capabilities().finds {
+            Finds::ScanOnly => self.workers.min(2),
+            Finds::ByUserIndex | Finds::Opaque => self.workers,
+        }
+    }
+
     fn can(&self, action: Action) -> bool {
         self.adapter.capabilities().actions.contains(&action)
     }

@@ -58,9 +58,9 @@ fn an_identity() {
     generation 1, version 7, department Finance, manager jo@example.com
     groups admins, prod-db
     SOURCE  NATIVE ID                             ACTIVE       SEEN
-    people  1042                                  true         2026-11-21T09:00:04.…
-    okta    c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42  false, held  2026-11-21T09:12:03.…
-    corp    7f0c                                  -            2026-11-21T09:11:30.…
+    people  1042                                  true         2026-11-21T09:00:04.112Z
+    okta    c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42  false, held  2026-11-21T09:12:03.630Z
+    corp    7f0c                                  -            2026-11-21T09:11:30.008Z
     DOWNSTREAM  RECEIPT  ENDED  CAME BACK
     web         settled      2          0
     sso         stuck        1          1
@@ -71,9 +71,9 @@ fn an_identity() {
     generation 1, version 7, department Finance, manager jo@example.com
     groups admins, prod-db
     {bold}SOURCE{/}  {bold}NATIVE ID{/}                             {bold}ACTIVE{/}       {bold}SEEN{/}
-    people  {dim}1042{/}                                  true         {dim}2026-11-21T09:00:04.…{/}
-    okta    {dim}c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42{/}  {yellow}false, held{/}  {dim}2026-11-21T09:12:03.…{/}
-    corp    {dim}7f0c{/}                                  -            {dim}2026-11-21T09:11:30.…{/}
+    people  {dim}1042{/}                                  true         {dim}2026-11-21T09:00:04.112Z{/}
+    okta    {dim}c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42{/}  {yellow}false, held{/}  {dim}2026-11-21T09:12:03.630Z{/}
+    corp    {dim}7f0c{/}                                  -            {dim}2026-11-21T09:11:30.008Z{/}
     {bold}DOWNSTREAM{/}  {bold}RECEIPT{/}  {bold}ENDED{/}  {bold}CAME BACK{/}
     web         {green}settled{/}      2          0
     sso         {red}stuck{/}        1          {red}1{/}
@@ -206,7 +206,10 @@ fn a_revocation() {
     let fresh: revocation::Revocation =
         read(json!({"id": id, "state": "owed", "at": "2026-11-21T09:12:03Z", "receipts": [], "reached": false}));
     let nothing: revocation::Revocation = read(json!({"id": id, "state": "settled", "receipts": [], "reached": true}));
-    assert_snapshot!(revocation::show("ana@example.com", &nothing, TERMINAL), @"");
+    assert_snapshot!(revocation::show("ana@example.com", &nothing, TERMINAL), @r"
+    ana@example.com   revocation   settled   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    no downstream can end sessions, so there was nothing to do
+    ");
     assert_snapshot!(revocation::missing("verified", &fresh), @"not verified: no downstream has answered yet");
 }
 
@@ -273,13 +276,13 @@ fn sources() {
     NAME    TYPE      STATE       LAST RUN                  ACCOUNTS  NEXT    NOTE
     people  csv       held        2026-11-21T09:00:04.112Z      1304  in 3m   1 plan
     okta    scim      ok          -                                0  push    -
-    corp    keycloak  backed off  2026-11-21T09:11:30.008Z      1298  in 40s  the source refused our credentials
+    corp    keycloak  backed off  2026-11-21T09:11:30.008Z      1298  in 40s  the s…
     ");
     assert_snapshot!(spelled(&source::list(&all, now(), COLOUR)), @r"
     {bold}NAME{/}    {bold}TYPE{/}      {bold}STATE{/}       {bold}LAST RUN{/}                  {bold}ACCOUNTS{/}  {bold}NEXT{/}    {bold}NOTE{/}
     {bold}people{/}  csv       {yellow}held{/}        {dim}2026-11-21T09:00:04.112Z{/}      1304  in 3m   1 plan
     {bold}okta{/}    scim      {green}ok{/}          -                                0  push    -
-    {bold}corp{/}    keycloak  {yellow}backed off{/}  {dim}2026-11-21T09:11:30.008Z{/}      1298  in 40s  the source refused our credentials
+    {bold}corp{/}    keycloak  {yellow}backed off{/}  {dim}2026-11-21T09:11:30.008Z{/}      1298  in 40s  the s…
     ");
 }
 
@@ -299,11 +302,11 @@ fn plans() {
     let id = all[0].id;
     assert_snapshot!(plan::approved(id, plan::Verdict { applied: 212, skipped: 1 }, TERMINAL), @r"
     plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
-    212 changes of the plan now count; 1 skipped, since their source says something else by now
+    212 changes applied; 1 skipped, since their source says something else by now
     ");
     assert_snapshot!(plan::approved(id, plan::Verdict { applied: 1, skipped: 0 }, TERMINAL), @r"
     plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
-    1 change of the plan now count
+    1 change applied
     ");
 }
 
@@ -464,9 +467,9 @@ fn what_was_checked() {
     1 failed, 1 warning
     "#);
     assert_snapshot!(spelled(&check::show(&report, COLOUR)), @r#"
-    {green}✓{/} {bold}leaver.yaml{/}  2 sources, 2 downstreams, all secrets found{dim}{/}
-    {green}✓{/} {bold}policy.yaml{/}  3 rules, 1 example passes{dim}{/}
-    {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web, portal{dim}{/}
+    {green}✓{/} {bold}leaver.yaml{/}  2 sources, 2 downstreams, all secrets found
+    {green}✓{/} {bold}policy.yaml{/}  3 rules, 1 example passes
+    {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web, portal
                    help: add `{cyan}else: revoke_sessions{/}`
     {green}✓{/} {bold}database{/}     PostgreSQL 17.2, migrations current                     {dim}     6 ms{/}
     {green}✓{/} {bold}people{/}       /srv/exports/personnel/people.csv, 1304 rows, key emplo…{dim}     3 ms{/}

@@ -85,7 +85,7 @@ impl Parts {
             });
         }
         for target in self.revoker.targets.values() {
-            for worker in 0..target.workers {
+            for worker in 0..target.workers() {
                 let (revoker, target, stop) = (self.revoker.clone(), target.clone(), supervisor.stop_signal());
                 supervisor.spawn(format!("deliver {} {worker}", target.name), async move {
                     revoker.deliver(target, worker, stop).await;
