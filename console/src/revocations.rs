@@ -86,7 +86,7 @@ pub(crate) async fn read(
                     .await
                     .map_err(|_| Problem::new(404, format!("no revocation has the id {id}")))?;
                 return Ok(Json(
-                    json!({"id": id, "state": "owed", "at": request.asked_at, "receipts": [], "reached": false}),
+                    json!({"id": id, "state": "owed", "at": directory::instant::text(&request.asked_at), "receipts": [], "reached": false}),
                 ));
             }
             _ => bell.heard_or(left.min(Duration::from_millis(250))).await,

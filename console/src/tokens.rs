@@ -47,7 +47,7 @@ pub(crate) async fn create(
     let expires_at = wish.expires.map(|life| Utc::now() + life);
     let token = directory::generate_token();
     let id = console.directory.create_token(kind, name, &token, expires_at).await?;
-    let body = json!({"id": id, "token": token, "source": wish.source, "admin": wish.admin, "expires_at": expires_at});
+    let body = json!({"id": id, "token": token, "source": wish.source, "admin": wish.admin, "expires_at": expires_at.as_ref().map(directory::instant::text)});
     Ok((StatusCode::CREATED, Json(body)))
 }
 

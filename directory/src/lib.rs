@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod groups;
 mod identities;
+pub mod instant;
 mod leases;
 mod link;
 mod memberships;

@@ -36,6 +36,7 @@ pub struct AccountBrief {
     /// The fact and what counts differ: a plan waits for a person.
     pub held: bool,
     pub standing: String,
+    #[serde(serialize_with = "crate::instant::ms")]
     pub seen: DateTime<Utc>,
 }
 

@@ -20,7 +20,9 @@ pub struct PlanRow {
     pub state: String,
     pub counts: Value,
     pub reasons: Vec<String>,
+    #[serde(serialize_with = "crate::instant::ms")]
     pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "crate::instant::ms_option")]
     pub decided_at: Option<DateTime<Utc>>,
     pub decided_by: Option<String>,
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Directory, Result};
+use crate::{Directory, Result, instant};
 
 /// A revocation with what each downstream has answered.
 #[derive(Debug, Clone, Serialize)]
@@ -14,6 +14,7 @@ pub struct RevocationRow {
     pub subject: Uuid,
     /// The worst of its downstreams: `owed`, `stuck`, `applied`, `verified` or `settled`.
     pub state: String,
+    #[serde(serialize_with = "crate::instant::ms")]
     pub at: DateTime<Utc>,
     pub reason: Option<String>,
     pub asked_by: Option<String>,
@@ -27,7 +28,9 @@ pub struct SourceStatus {
     #[serde(rename = "type")]
     pub kind: String,
     pub state: String,
+    #[serde(serialize_with = "crate::instant::ms_option")]
     pub last_run: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "crate::instant::ms_option")]
     pub next_run: Option<DateTime<Utc>>,
     pub accounts: i64,
     pub note: Option<String>,
@@ -67,16 +70,16 @@ impl Directory {
                 "revocation": id,
                 "downstream": downstream,
                 "state": state,
-                "asked": row.at,
+                "asked": instant::text(&row.at),
                 "found": receipt.map_or(0, |r| r.found),
                 "ended": receipt.map_or(0, |r| r.ended),
                 "resurrected": receipt.map_or(0, |r| r.resurrected),
                 "collateral": receipt.map_or(0, |r| r.collateral),
                 "at": {
-                    "applied": receipt.and_then(|r| r.applied_at),
-                    "verified": receipt.and_then(|r| r.verified_at),
-                    "settled": receipt.and_then(|r| r.settled_at),
-                    "stuck": receipt.and_then(|r| r.stuck_at),
+                    "applied": receipt.and_then(|r| r.applied_at).as_ref().map(instant::text),
+                    "verified": receipt.and_then(|r| r.verified_at).as_ref().map(instant::text),
+                    "settled": receipt.and_then(|r| r.settled_at).as_ref().map(instant::text),
+                    "stuck": receipt.and_then(|r| r.stuck_at).as_ref().map(instant::text),
                 },
                 "note": receipt.and_then(|r| r.note.clone()),
             }));

@@ -34,8 +34,11 @@ pub struct TokenRow {
     pub kind: String,
     /// The source, or the administrator.
     pub name: String,
+    #[serde(serialize_with = "crate::instant::ms")]
     pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "crate::instant::ms_option")]
     pub expires_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "crate::instant::ms_option")]
     pub revoked_at: Option<DateTime<Utc>>,
 }
 

@@ -9,6 +9,7 @@ use crate::{Directory, Result};
 /// One hop.
 #[derive(Debug, Clone, Serialize)]
 pub struct Hop {
+    #[serde(serialize_with = "crate::instant::ms")]
     pub at: DateTime<Utc>,
     pub hop: &'static str,
     pub event_id: Uuid,
