@@ -13,6 +13,7 @@ CREATE TABLE working.deliveries (
     sweeps_done integer NOT NULL DEFAULT 0,
     applied_at timestamptz,
     lease uuid,
+    lease_holder text,
     leased_until timestamptz,
     attempts integer NOT NULL DEFAULT 0,
     last_error text,
@@ -80,13 +81,6 @@ CREATE UNLOGGED TABLE scratch.seen (
     PRIMARY KEY (run, native_id)
 );
 COMMENT ON TABLE scratch.seen IS 'disposable: who was in a snapshot, until the run ends';
-
-CREATE UNLOGGED TABLE scratch.bursts (
-    source text PRIMARY KEY,
-    began timestamptz NOT NULL,
-    spent bigint NOT NULL
-);
-COMMENT ON TABLE scratch.bursts IS 'disposable: how many pushed deactivations a source has had in its window';
 
 CREATE TABLE secrets.tokens (
     id uuid PRIMARY KEY,

@@ -9,8 +9,8 @@ GRANT INSERT ON ledger.events, ledger.event_context, ledger.pending TO leaver_sy
 GRANT SELECT (id, event_id) ON ledger.events TO leaver_sync;
 GRANT SELECT, INSERT, UPDATE ON ledger.parked TO leaver_sync;
 GRANT SELECT, UPDATE (state, result, done_at) ON ledger.requests TO leaver_sync;
-GRANT SELECT, INSERT, UPDATE, DELETE ON working.leases, working.checkpoints, working.runs, working.source_status, scratch.seen,
-    scratch.bursts TO leaver_sync;
+GRANT SELECT, INSERT, UPDATE, DELETE ON working.leases, working.checkpoints, working.runs, working.source_status, scratch.seen
+    TO leaver_sync;
 GRANT SELECT ON secrets.tokens TO leaver_sync;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA directory TO leaver_revoker;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use lifecycle::account::standing_at;
 use lifecycle::correlate::Link;
 use lifecycle::{AccountFacts, Class, Standing};
@@ -10,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, AccountRow, Write};
-use crate::bursts::{self, Burst};
+use crate::bursts::Burst;
 use crate::checkpoints::{self, Fence};
 use crate::link::Candidates;
 use crate::memberships::{self, Wanted};
@@ -77,14 +78,7 @@ impl Directory {
             mark_seen(&mut connection, page.run, chunk).await?;
         }
         for chunk in page.accounts.chunks(CHUNK) {
-            let mut tx = self.pool.begin().await?;
-            checkpoints::hold(&mut tx, page.fence).await?;
-            let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
-            mark_seen(&mut tx, page.run, &ids).await?;
-            let (touched, mut applied) =
-                observe(&mut tx, self, cause, chunk, Mode::Safe { baseline: page.baseline }, false).await?;
-            applied.events = settle(&mut tx, &self.sources, cause, touched).await?.events;
-            tx.commit().await?;
+            let applied = self.retrying(|| self.apply_chunk(cause, page, chunk).boxed()).await?;
             if applied.events > 0 {
                 self.wake.pending.ring();
             }
@@ -94,6 +88,19 @@ impl Directory {
             total.events += applied.events;
         }
         Ok(total)
+    }
+
+    async fn apply_chunk(&self, cause: &Cause, page: &Page<'_>, chunk: &[AccountFacts]) -> Result<Applied> {
+        let mut tx = self.pool.begin().await?;
+        checkpoints::hold(&mut tx, page.fence).await?;
+        let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
+        mark_seen(&mut tx, page.run, &ids).await?;
+        let known = accounts::lock(&mut tx, cause.source(), &ids).await?;
+        let mode = Mode::Safe { baseline: page.baseline };
+        let (touched, mut applied) = observe(&mut tx, self, cause, known, chunk, mode, false).await?;
+        applied.events = settle(&mut tx, &self.sources, cause, touched).await?.events;
+        tx.commit().await?;
+        Ok(applied)
     }
 }
 
@@ -108,20 +115,19 @@ pub(crate) async fn mark_seen(tx: &mut PgConnection, run: Uuid, native_ids: &[St
     Ok(())
 }
 
-/// Writes the accounts of one chunk and says which identities they touch. `unique`: the source must not have two of a userName.
+/// Writes the accounts of one chunk and says which identities they touch. `known`: those that exist, locked. `unique`: the source must not have two of a userName.
 pub(crate) async fn observe(
     tx: &mut PgConnection,
     directory: &Directory,
     cause: &Cause,
+    known: Vec<AccountRow>,
     facts: &[AccountFacts],
     mode: Mode,
     unique: bool,
 ) -> Result<(Touched, Applied)> {
     let now = Utc::now();
     let rules = &directory.sources.rules(cause.source()).correlate;
-    let ids: Vec<String> = facts.iter().map(|f| f.native_id.clone()).collect();
-    let known: HashMap<String, AccountRow> =
-        accounts::lock(tx, cause.source(), &ids).await?.into_iter().map(|row| (row.native_id.clone(), row)).collect();
+    let known: HashMap<String, AccountRow> = known.into_iter().map(|row| (row.native_id.clone(), row)).collect();
     let (mut touched, mut applied) = (Touched::default(), Applied::default());
 
     let changed: Vec<&AccountFacts> =
@@ -135,6 +141,9 @@ pub(crate) async fn observe(
         .collect();
     let mut candidates = Candidates::find(tx, rules, &unlinked).await?;
 
+    // Values may move on from one account to another within a page: nobody joins an identity that the page merges away, and
+    // none is merged away that another account of the page has joined.
+    let mut joined: BTreeSet<Uuid> = BTreeSet::new();
     let mut writes: Vec<Write<'_>> = Vec::with_capacity(changed.len());
     let mut wanted: Vec<Wanted<'_>> = Vec::new();
     for facts in changed {
@@ -146,7 +155,9 @@ pub(crate) async fn observe(
                 touched.before.insert(row.id, row.view());
                 // Unknown says nothing, so what was known stays.
                 let fact = if stated == Standing::Unknown { row.fact } else { stated };
-                let waits = fact.is_dangerous_after(row.counted) && waits(tx, cause, mode).await?;
+                // A denial that is held stays held when it is only said again: a later window must not let it slip through.
+                let held = fact == row.fact;
+                let waits = fact.is_dangerous_after(row.counted) && (held || directory.waits(cause, mode));
                 let counted = if waits { row.counted } else { fact };
                 touched.changed.insert(row.identity_id);
                 let link = if relinked.contains(facts.native_id.as_str()) {
@@ -155,18 +166,22 @@ pub(crate) async fn observe(
                     Link::Nobody
                 };
                 match link {
-                    Link::One(survivor) => {
+                    Link::One(survivor) if !joined.contains(&row.identity_id) && !touched.merges_away(survivor) => {
                         touched.merged.push((row.identity_id, survivor));
                         touched.changed.insert(survivor);
+                        joined.insert(survivor);
                         (survivor, fact, counted)
                     }
-                    Link::Nobody | Link::Ambiguous => (row.identity_id, fact, counted),
+                    Link::One(_) | Link::Nobody | Link::Ambiguous => (row.identity_id, fact, counted),
                 }
             }
             None => {
                 applied.created += 1;
                 let (identity, created) = match candidates.link(rules, &facts.profile, None) {
-                    Link::One(id) => (id, false),
+                    Link::One(id) if !touched.merges_away(id) => {
+                        joined.insert(id);
+                        (id, false)
+                    }
                     link => {
                         let id = Uuid::new_v4();
                         candidates.add(id, &facts.profile);
@@ -175,7 +190,7 @@ pub(crate) async fn observe(
                     }
                 };
                 touched.changed.insert(identity);
-                let waits = !created && stated.denies() && waits(tx, cause, mode).await?;
+                let waits = !created && stated.denies() && directory.waits(cause, mode);
                 (identity, stated, if waits { Standing::Unknown } else { stated })
             }
         };
@@ -196,11 +211,13 @@ pub(crate) async fn observe(
     Ok((touched, applied))
 }
 
-/// Whether a change that ends access waits for a person, or for the plan that its run makes.
-pub(crate) async fn waits(tx: &mut PgConnection, cause: &Cause, mode: Mode) -> Result<bool> {
-    match mode {
-        Mode::Push(burst) => Ok(!bursts::spend(tx, cause.source(), burst).await?),
-        Mode::Safe { .. } => Ok(true),
+impl Directory {
+    /// Whether a change that ends access waits for a person, or for the plan that its run makes.
+    pub(crate) fn waits(&self, cause: &Cause, mode: Mode) -> bool {
+        match mode {
+            Mode::Push(burst) => !self.windows.spend(cause.source(), burst),
+            Mode::Safe { .. } => true,
+        }
     }
 }
 

@@ -1,10 +1,8 @@
 //! Bursts: so many pushed deactivations of a source apply within a window; what goes beyond waits for a person.
 
-use std::time::Duration;
-
-use sqlx::PgConnection;
-
-use crate::Result;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How many, and within how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,18 +11,21 @@ pub struct Burst {
     pub window: Duration,
 }
 
-/// Counts one deactivation; whether it still applies. The row's lock orders concurrent ones, so none slips through.
-pub(crate) async fn spend(tx: &mut PgConnection, source: &str, burst: Burst) -> Result<bool> {
-    let spent = sqlx::query_scalar!(
-        "INSERT INTO scratch.bursts AS b (source, began, spent) VALUES ($1, clock_timestamp(), 1)
-         ON CONFLICT (source) DO UPDATE SET
-             began = CASE WHEN b.began + make_interval(secs => $2) < clock_timestamp() THEN clock_timestamp() ELSE b.began END,
-             spent = CASE WHEN b.began + make_interval(secs => $2) < clock_timestamp() THEN 1 ELSE b.spent + 1 END
-         RETURNING spent",
-        source,
-        burst.window.as_secs_f64()
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(spent.unsigned_abs() <= burst.count)
+/// What each source has spent of its window. Kept in memory: a row would make deactivations wait for each other's commit, and
+/// after a restart a window may as well begin anew.
+#[derive(Debug, Default)]
+pub(crate) struct Windows(Mutex<HashMap<String, (Instant, u64)>>);
+
+impl Windows {
+    /// Counts one deactivation; whether it still applies.
+    pub(crate) fn spend(&self, source: &str, burst: Burst) -> bool {
+        let now = Instant::now();
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, spent) = windows.entry(source.to_owned()).or_insert((now, 0));
+        if now.duration_since(*began) >= burst.window {
+            (*began, *spent) = (now, 0);
+        }
+        *spent += 1;
+        *spent <= burst.count
+    }
 }

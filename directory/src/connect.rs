@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
+use crate::bursts::Windows;
 use crate::sources::Sources;
 use crate::wake::Wake;
 use crate::{Error, Result};
@@ -40,6 +42,8 @@ impl Role {
 pub struct Directory {
     pub(crate) pool: PgPool,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) windows: Arc<Windows>,
+    holder: Arc<str>,
     pub wake: Wake,
 }
 
@@ -62,7 +66,17 @@ impl Directory {
             })
             .connect_with(options.application_name("leaver"))
             .await?;
-        Ok(Self { pool, sources, wake })
+        Ok(Self { pool, sources, windows: Arc::default(), holder: "".into(), wake })
+    }
+
+    /// The same under a name that stands in leases of deliveries: a process takes those of its earlier life back.
+    #[must_use]
+    pub fn held_by(self, holder: &str) -> Self {
+        Self { holder: holder.into(), ..self }
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// One round trip, for readiness.
@@ -90,11 +104,12 @@ impl Directory {
 /// Brings the database to the newest schema and says which server it is, such as `PostgreSQL 17.2`.
 pub async fn migrate(url: &str) -> Result<String> {
     let options: PgConnectOptions = url.parse().map_err(Error::Statement)?;
-    let pool =
-        PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10)).connect_with(options).await?;
-    MIGRATOR.run(&pool).await.map_err(Error::Migrate)?;
-    let version: String =
-        sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')").fetch_one(&pool).await?;
-    pool.close().await;
+    // A connection of its own says at once why it cannot be made; a pool would keep trying and then only say that it gave up.
+    let mut connection = PgConnection::connect_with(&options).await?;
+    MIGRATOR.run(&mut connection).await.map_err(Error::Migrate)?;
+    let version: String = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
     Ok(version)
 }

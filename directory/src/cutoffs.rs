@@ -125,11 +125,13 @@ async fn owe(
              wanted = excluded.wanted,
              revision = excluded.revision,
              waiting = d.waiting || excluded.waiting,
-             class = CASE WHEN cardinality(d.waiting) = 0 THEN excluded.class ELSE least(d.class, excluded.class) END,
-             turn = d.turn + 1,
-             attempts = 0,
-             due_at = clock_timestamp()
-         WHERE d.wanted <> excluded.wanted OR cardinality(excluded.waiting) > 0",
+             class = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.class
+                          WHEN cardinality(d.waiting) = 0 THEN excluded.class ELSE least(d.class, excluded.class) END,
+             turn = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.turn ELSE d.turn + 1 END,
+             attempts = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.attempts ELSE 0 END,
+             due_at = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.due_at
+                           ELSE clock_timestamp() END
+         WHERE d.revision <> excluded.revision OR cardinality(excluded.waiting) > 0",
         subject,
         &downstreams,
         &wanted,

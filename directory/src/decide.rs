@@ -81,12 +81,15 @@ impl Directory {
         load(&mut connection, ids).await
     }
 
-    /// Suspensions and departures before this reinstatement that nobody decided yet.
+    /// What ended or gave back access before this reinstatement and nobody decided yet. All of it, in order, and not only the
+    /// suspension that it ends: an earlier reinstatement joins into the scopes that hold `disabled` at its own turn, which
+    /// after this one none does any more.
     pub async fn undecided_before(&self, reinstatement: &Undecided) -> Result<Vec<Undecided>> {
         let ids = sqlx::query_scalar!(
             "SELECT e.event_id FROM ledger.events e LEFT JOIN ledger.decisions d ON d.event = e.id
              WHERE e.subject_id = $1 AND e.version < $2 AND d.event IS NULL
-               AND e.type IN ('identity.suspended', 'identity.departed') ORDER BY e.version",
+               AND e.type IN ('identity.suspended', 'identity.departed', 'identity.erased', 'identity.reinstated')
+             ORDER BY e.version",
             reinstatement.subject,
             reinstatement.version
         )

@@ -92,7 +92,8 @@ impl Directory {
     ) -> Result<Vec<Leased>> {
         let lease = Uuid::new_v4();
         let rows = sqlx::query!(
-            "UPDATE working.deliveries d SET lease = $4, leased_until = clock_timestamp() + make_interval(secs => $5)
+            "UPDATE working.deliveries d SET lease = $4, lease_holder = $6,
+                 leased_until = clock_timestamp() + make_interval(secs => $5)
              FROM (SELECT subject_id, downstream FROM working.deliveries
                    WHERE downstream = $1 AND due_at <= clock_timestamp() AND class <= $2
                      AND (leased_until IS NULL OR leased_until < clock_timestamp())
@@ -104,7 +105,8 @@ impl Directory {
             up_to,
             limit,
             lease,
-            hold.as_secs_f64()
+            hold.as_secs_f64(),
+            self.holder()
         )
         .fetch_all(&self.pool)
         .await?;
@@ -112,18 +114,8 @@ impl Directory {
             return Ok(Vec::new());
         }
         let subjects: Vec<Uuid> = rows.iter().map(|r| r.subject_id).collect();
-        let mut ended: HashMap<Uuid, HashSet<Vec<u8>>> = HashMap::new();
-        for row in sqlx::query!(
-            "SELECT subject_id, session_hash FROM working.ended WHERE downstream = $1 AND subject_id = ANY($2)",
-            downstream,
-            &subjects
-        )
-        .fetch_all(&self.pool)
-        .await?
-        {
-            ended.entry(row.subject_id).or_default().insert(row.session_hash);
-        }
-        let mut views = self.views(&subjects).await?;
+        // Both at once: a person may be reading mail while we ask.
+        let (mut ended, mut views) = tokio::try_join!(self.ended(downstream, &subjects), self.views(&subjects))?;
         rows.into_iter()
             .map(|r| {
                 Ok(Leased {
@@ -144,6 +136,45 @@ impl Directory {
                 })
             })
             .collect()
+    }
+
+    /// Hashes of the sessions that earlier passes ended, by subject.
+    async fn ended(&self, downstream: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, HashSet<Vec<u8>>>> {
+        let mut ended: HashMap<Uuid, HashSet<Vec<u8>>> = HashMap::new();
+        for row in sqlx::query!(
+            "SELECT subject_id, session_hash FROM working.ended WHERE downstream = $1 AND subject_id = ANY($2)",
+            downstream,
+            subjects
+        )
+        .fetch_all(&self.pool)
+        .await?
+        {
+            ended.entry(row.subject_id).or_default().insert(row.session_hash);
+        }
+        Ok(ended)
+    }
+
+    /// Keeps a lease for another `hold`, while its pass is at work.
+    pub async fn renew(&self, lease: Uuid, hold: Duration) -> Result<()> {
+        sqlx::query!(
+            "UPDATE working.deliveries SET leased_until = clock_timestamp() + make_interval(secs => $2) WHERE lease = $1",
+            lease,
+            hold.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes back what this very holder had leased when it was killed, so that nobody waits for those leases to run out.
+    pub async fn take_back_leases(&self) -> Result<u64> {
+        let done = sqlx::query!(
+            "UPDATE working.deliveries SET lease = NULL, leased_until = NULL WHERE lease_holder = $1 AND lease IS NOT NULL",
+            self.holder()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// When the next delivery of a downstream is due, for sleeping until then.
@@ -277,16 +308,17 @@ impl Directory {
                          $9::timestamptz[], $10::text[])
                   AS d(revocation, state, found, ended, resurrected, collateral, applied_at, verified_at, note)
              ON CONFLICT (revocation, downstream) DO UPDATE SET
-                 state = CASE WHEN r.state = 'settled' AND excluded.state = 'verified' AND excluded.resurrected = 0
+                 state = CASE WHEN r.state = 'settled' AND excluded.state = 'verified'
+                                   AND excluded.resurrected = 0 AND excluded.ended = 0
                               THEN r.state ELSE excluded.state END,
                  found = r.found + excluded.found,
                  ended = r.ended + excluded.ended,
                  resurrected = r.resurrected + excluded.resurrected,
                  collateral = r.collateral + excluded.collateral,
                  applied_at = coalesce(r.applied_at, excluded.applied_at),
-                 verified_at = CASE WHEN excluded.resurrected > 0 THEN excluded.verified_at
+                 verified_at = CASE WHEN excluded.resurrected > 0 OR excluded.ended > 0 THEN excluded.verified_at
                                     ELSE coalesce(r.verified_at, excluded.verified_at) END,
-                 settled_at = CASE WHEN excluded.resurrected > 0 THEN excluded.settled_at
+                 settled_at = CASE WHEN excluded.resurrected > 0 OR excluded.ended > 0 THEN excluded.settled_at
                                    ELSE coalesce(r.settled_at, excluded.settled_at) END,
                  stuck_at = NULL,
                  note = coalesce(excluded.note, r.note)",
@@ -319,12 +351,12 @@ impl Directory {
         let subjects: Vec<Uuid> = leased.iter().map(|l| l.subject).collect();
         let leases: Vec<Uuid> = leased.iter().map(|l| l.lease).collect();
         let mut tx = self.pool.begin().await?;
-        sqlx::query!(
+        let ours: HashSet<Uuid> = sqlx::query_scalar!(
             "UPDATE working.deliveries d SET due_at = n.due_at, attempts = attempts + 1, last_error = $5, lease = NULL,
                  leased_until = NULL,
                  stuck_since = CASE WHEN $6 THEN coalesce(stuck_since, clock_timestamp()) ELSE stuck_since END
              FROM UNNEST($2::uuid[], $3::uuid[], $4::timestamptz[]) AS n(subject, lease, due_at)
-             WHERE d.downstream = $1 AND d.subject_id = n.subject AND d.lease = n.lease",
+             WHERE d.downstream = $1 AND d.subject_id = n.subject AND d.lease = n.lease RETURNING d.subject_id",
             downstream,
             &subjects,
             &leases,
@@ -332,10 +364,14 @@ impl Directory {
             error,
             stuck
         )
-        .execute(&mut *tx)
-        .await?;
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .collect();
         if stuck {
-            let waiting: Vec<Uuid> = leased.iter().flat_map(|l| l.waiting.iter().copied()).collect();
+            // Whoever took over an expired lease may have written a better receipt by now.
+            let held = leased.iter().filter(|l| ours.contains(&l.subject));
+            let waiting: Vec<Uuid> = held.flat_map(|l| l.waiting.iter().copied()).collect();
             sqlx::query!(
                 "INSERT INTO ledger.receipts AS r (revocation, downstream, state, stuck_at, note)
                  SELECT w, $1, 'stuck', clock_timestamp(), $3 FROM UNNEST($2::uuid[]) AS w

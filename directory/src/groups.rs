@@ -127,7 +127,7 @@ impl Directory {
                 let draft = draft(EventType::GroupCreated, data, view.clone());
                 events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at))
                     .await?;
-                self.change_members(&mut tx, cause, &view, &[MemberChange::Add(members.to_vec())]).await?;
+                self.change_members(&mut tx, cause, &view, &view, &[MemberChange::Add(members.to_vec())]).await?;
                 let created =
                     find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
                 tx.commit().await?;
@@ -191,7 +191,9 @@ impl Directory {
                     .await?;
                     events::append(&mut tx, cause, &stamped).await?;
                 }
-                self.change_members(&mut tx, cause, &view, members).await?;
+                // Renamed out of privilege in the same breath, it was still a privileged group that they lost.
+                let lost = GroupView { privileged: privileged || current.privileged, ..view.clone() };
+                self.change_members(&mut tx, cause, &view, &lost, members).await?;
                 let changed = find(&mut tx, cause.source(), native_id, false).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
@@ -209,7 +211,7 @@ impl Directory {
                 let mut tx = self.pool.begin().await?;
                 let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
                 let view = GroupView { id: current.id, name: current.display_name, privileged: current.privileged };
-                self.change_members(&mut tx, cause, &view, &[MemberChange::RemoveAll]).await?;
+                self.change_members(&mut tx, cause, &view, &view, &[MemberChange::RemoveAll]).await?;
                 let mut head =
                     head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
                 let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
@@ -237,11 +239,13 @@ impl Directory {
         .await
     }
 
+    /// `lost` is the group as it was for those who lose it.
     async fn change_members(
         &self,
         tx: &mut PgConnection,
         cause: &Cause,
         group: &GroupView,
+        lost: &GroupView,
         changes: &[MemberChange],
     ) -> Result<()> {
         let mut done: Vec<(Uuid, bool)> = Vec::new();
@@ -272,6 +276,7 @@ impl Directory {
         let memberships: Vec<MembershipChange> = done
             .into_iter()
             .filter_map(|(account, added)| {
+                let group = if added { group } else { lost };
                 identity.get(&account).map(|id| MembershipChange { identity: *id, group: group.clone(), added })
             })
             .collect();

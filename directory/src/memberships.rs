@@ -166,6 +166,42 @@ pub(crate) async fn bind_pending(
         .collect())
 }
 
+/// Takes a user who was deleted for good out of every group, so that coming back is not a way back into them. While the
+/// deletion is `held`, the loss of privileged groups waits with it.
+pub(crate) async fn leave_all(
+    tx: &mut PgConnection,
+    account: Uuid,
+    identity: Uuid,
+    held: bool,
+) -> Result<Vec<MembershipChange>> {
+    if held {
+        sqlx::query!(
+            "UPDATE directory.memberships m SET present = false FROM directory.groups g
+             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged",
+            account
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    let lost = sqlx::query!(
+        "DELETE FROM directory.memberships m USING directory.groups g
+         WHERE m.account_id = $1 AND g.id = m.group_id AND NOT ($2 AND g.privileged)
+         RETURNING g.id, g.display_name, g.privileged",
+        account,
+        held
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(lost
+        .into_iter()
+        .map(|g| MembershipChange {
+            identity,
+            group: GroupView { id: g.id, name: g.display_name, privileged: g.privileged },
+            added: false,
+        })
+        .collect())
+}
+
 fn split(pairs: &[(Uuid, Uuid)]) -> (Vec<Uuid>, Vec<Uuid>) {
     pairs.iter().copied().unzip()
 }

@@ -5,6 +5,7 @@ use lifecycle::brake::{Counts, Reason};
 use lifecycle::{Class, EventType};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::apply::{CHUNK, Cause};
@@ -55,12 +56,7 @@ impl Directory {
         }
         let mut head = lock_source(&mut tx, source).await?;
         let items = differences(&mut tx, source).await?;
-        sqlx::query!(
-            "UPDATE directory.plans SET state = 'superseded', decided_at = clock_timestamp() WHERE source = $1 AND state = 'held'",
-            source
-        )
-        .execute(&mut *tx)
-        .await?;
+        supersede(&mut tx, source).await?;
         let counts = serde_json::to_value(counts).expect("counts are numbers");
         sqlx::query!(
             "INSERT INTO directory.plans (id, source, state, counts, reasons, rows, fingerprint) VALUES ($1, $2, 'held', $3, $4, $5, $6)",
@@ -114,12 +110,7 @@ impl Directory {
 
     /// A complete run that has nothing to hold answers what an earlier one held.
     pub async fn supersede_held(&self, source: &str) -> Result<()> {
-        sqlx::query!(
-            "UPDATE directory.plans SET state = 'superseded', decided_at = clock_timestamp() WHERE source = $1 AND state = 'held'",
-            source
-        )
-        .execute(&self.pool)
-        .await?;
+        supersede(&mut *self.pool.acquire().await?, source).await?;
         Ok(())
     }
 
@@ -216,6 +207,17 @@ impl Directory {
             .fetch_optional(&self.pool)
             .await?)
     }
+}
+
+/// Marks the held plan of a source, if there is one, as answered by a newer run.
+pub(crate) async fn supersede(tx: &mut PgConnection, source: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE directory.plans SET state = 'superseded', decided_at = clock_timestamp() WHERE source = $1 AND state = 'held'",
+        source
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 fn sentences(reasons: Value) -> Vec<String> {

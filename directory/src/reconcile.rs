@@ -23,7 +23,9 @@ impl Directory {
             r#"SELECT s.subject_id AS "subject!", n.downstream AS "downstream!", s.revision AS "revision!"
                FROM ledger.cutoff_subjects s CROSS JOIN UNNEST($1::text[]) AS n(downstream)
                LEFT JOIN working.deliveries d ON d.subject_id = s.subject_id AND d.downstream = n.downstream
-               WHERE d.subject_id IS NULL OR d.revision < s.revision LIMIT $2"#,
+               WHERE (d.subject_id IS NULL OR d.revision < s.revision)
+                 AND EXISTS (SELECT FROM ledger.cutoffs c WHERE c.subject_id = s.subject_id AND c.scope IN ('*', n.downstream))
+               LIMIT $2"#,
             downstreams,
             limit
         )

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::accounts;
 use crate::apply::{Applied, CHUNK, Cause, Mode, Page, mark_seen, observe};
 use crate::checkpoints::{self, Fence};
 use crate::events::{self, Draft, Head};
+use crate::plans::supersede;
 use crate::settle::{MembershipChange, Touched, settle};
 use crate::{Directory, Error, Result};
 
@@ -135,7 +137,9 @@ impl Directory {
         for chunk in page.accounts.chunks(CHUNK) {
             let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
             mark_seen(&mut tx, page.run, &ids).await?;
-            let (_, done) = observe(&mut tx, self, cause, chunk, Mode::Safe { baseline: page.baseline }, false).await?;
+            let known = accounts::lock(&mut tx, cause.source(), &ids).await?;
+            let mode = Mode::Safe { baseline: page.baseline };
+            let (_, done) = observe(&mut tx, self, cause, known, chunk, mode, false).await?;
             applied.created += done.created;
             applied.updated += done.updated;
             applied.unchanged += done.unchanged;
@@ -166,6 +170,10 @@ impl Directory {
         let all = differences(&mut connection, cause.source()).await?;
         drop(connection);
         let mut events = 0;
+        if all.is_empty() {
+            // The caller goes on as the source's only worker, so it has to be that also when there is nothing to do.
+            checkpoints::hold(&mut *self.pool.acquire().await?, fence).await?;
+        }
         for chunk in all.chunks(CHUNK) {
             let mut tx = self.pool.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
@@ -177,7 +185,7 @@ impl Directory {
     }
 
     /// Ends a complete run: advances the checkpoint, and, when it was applied and not held, makes it the measure for the next
-    /// one. Emits `source.baselined` after the first.
+    /// one and supersedes what an earlier one held. Emits `source.baselined` after the first.
     pub async fn finish_complete(&self, cause: &Cause, fence: &Fence, end: &RunEnd<'_>) -> Result<()> {
         let RunEnd { next, rows, fingerprint, applied } = *end;
         let mut tx = self.pool.begin().await?;
@@ -205,6 +213,9 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
+        if applied {
+            supersede(&mut tx, source).await?;
+        }
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(())
@@ -223,12 +234,13 @@ fn count(differences: &[Difference]) -> Counts {
     counts
 }
 
-/// Marks accounts that a complete snapshot did not contain.
+/// Marks accounts that a complete snapshot did not contain. Whoever has left stays so: HR drops leavers from its exports, and
+/// being missing is a weaker word than having left.
 async fn absent(tx: &mut PgConnection, source: &str, run: Uuid, fact: Standing) -> Result<u64> {
     let done = sqlx::query!(
         "UPDATE directory.accounts a
-         SET stated = $3, fact = $3, tombstone = 'out_of_scope', content_hash = ''::bytea, version = version + 1,
-             changed_at = clock_timestamp()
+         SET stated = CASE WHEN fact = 'gone' THEN fact ELSE $3 END, fact = CASE WHEN fact = 'gone' THEN fact ELSE $3 END,
+             tombstone = 'out_of_scope', content_hash = ''::bytea, version = version + 1, changed_at = clock_timestamp()
          WHERE source = $1 AND tombstone IS NULL
            AND NOT EXISTS (SELECT FROM scratch.seen s WHERE s.run = $2 AND s.native_id = a.native_id)",
         source,

@@ -8,11 +8,11 @@ use lifecycle::{AccountFacts, Standing};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::accounts::{AccountRow, Raw};
-use crate::apply::{Cause, Mode, observe, waits};
+use crate::accounts::{self, AccountRow, Raw};
+use crate::apply::{Cause, Mode, observe};
 use crate::bursts::Burst;
 use crate::settle::{Touched, settle};
-use crate::{Directory, Error, Result};
+use crate::{Directory, Error, Result, memberships};
 
 /// One equality that every result satisfies. Names without case, ids as they stand (RFC 7643 §4.1, caseExact).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,10 +92,13 @@ impl Directory {
             async {
                 let mut tx = self.pool.begin().await?;
                 let mut facts = facts.clone();
+                let mut known = None;
                 if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
                     facts.native_id = returning;
+                    known =
+                        accounts::lock(&mut tx, cause.source(), std::slice::from_ref(&facts.native_id)).await?.pop();
                 }
-                let row = self.push(&mut tx, cause, burst, &facts).await?;
+                let row = self.push(&mut tx, cause, burst, known, &facts).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
                 Ok(row)
@@ -121,7 +124,7 @@ impl Directory {
                     Ok(facts) => facts,
                     Err(refusal) => return Ok(Some(Err(refusal))),
                 };
-                let row = self.push(&mut tx, cause, burst, &facts).await?;
+                let row = self.push(&mut tx, cause, burst, Some(current), &facts).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
                 Ok(Some(Ok(row)))
@@ -138,7 +141,7 @@ impl Directory {
                 let mut tx = self.pool.begin().await?;
                 let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
                 let dangerous = Standing::Gone.is_dangerous_after(current.counted);
-                let held = dangerous && waits(&mut tx, cause, Mode::Push(burst)).await?;
+                let held = dangerous && self.waits(cause, Mode::Push(burst));
                 sqlx::query!(
                     "UPDATE directory.accounts SET stated = 'gone', fact = 'gone', tombstone = 'hard',
                          counted = CASE WHEN $2 THEN counted ELSE 'gone' END,
@@ -149,7 +152,9 @@ impl Directory {
                 )
                 .execute(&mut *tx)
                 .await?;
-                let touched = Touched { changed: BTreeSet::from([current.identity_id]), ..Touched::default() };
+                let memberships = memberships::leave_all(&mut tx, current.id, current.identity_id, held).await?;
+                let touched =
+                    Touched { changed: BTreeSet::from([current.identity_id]), memberships, ..Touched::default() };
                 settle(&mut tx, &self.sources, cause, touched).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
@@ -160,16 +165,22 @@ impl Directory {
         .await
     }
 
+    /// Writes one account; `known` is its row, locked, if there is one.
     async fn push(
         &self,
         tx: &mut PgConnection,
         cause: &Cause,
         burst: Burst,
+        known: Option<AccountRow>,
         facts: &AccountFacts,
     ) -> Result<AccountRow> {
-        let (touched, _) = observe(tx, self, cause, std::slice::from_ref(facts), Mode::Push(burst), true).await?;
-        settle(tx, &self.sources, cause, touched).await?;
-        visible(tx, cause.source(), &facts.native_id, false).await?.ok_or_else(|| Error::Inconsistent {
+        let rows = known.iter().cloned().collect();
+        let (touched, _) = observe(tx, self, cause, rows, std::slice::from_ref(facts), Mode::Push(burst), true).await?;
+        let settled = settle(tx, &self.sources, cause, touched).await?;
+        let written =
+            settled.accounts.into_iter().find(|a| a.source == cause.source() && a.native_id == facts.native_id);
+        // Nothing was written where the source said nothing new.
+        written.or(known).ok_or_else(|| Error::Inconsistent {
             table: "accounts",
             column: "native_id",
             row: facts.native_id.clone(),

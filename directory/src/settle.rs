@@ -10,12 +10,12 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
 use crate::accounts::{self, AccountRow};
 use crate::apply::Cause;
 use crate::events::{self, Draft, Head};
-use crate::identities::{self, IdentityWrite};
+use crate::identities::{self, IdentityRecord, IdentityWrite};
 use crate::sources::Sources;
+use crate::{Error, Result};
 
 /// What the accounts' transaction found out before identities are looked at.
 #[derive(Debug, Default)]
@@ -30,6 +30,13 @@ pub(crate) struct Touched {
     pub merged: Vec<(Uuid, Uuid)>,
 }
 
+impl Touched {
+    /// Whether this transaction merges the identity away.
+    pub(crate) fn merges_away(&self, identity: Uuid) -> bool {
+        self.merged.iter().any(|(merged, _)| *merged == identity)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct MembershipChange {
     pub identity: Uuid,
@@ -38,9 +45,11 @@ pub(crate) struct MembershipChange {
 }
 
 /// What became of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub events: usize,
+    /// The accounts of every identity that was looked at, as they are now.
+    pub accounts: Vec<AccountRow>,
 }
 
 /// Computes identities anew and writes states, versions, events, contexts and pending rows.
@@ -61,6 +70,12 @@ pub(crate) async fn settle(
     let mut linked: HashMap<Uuid, Vec<AccountRow>> = HashMap::new();
     for account in accounts::of_identities(tx, &everyone).await? {
         linked.entry(account.identity_id).or_default().push(account);
+    }
+    // Since the match was looked for, somebody else may have merged it away, or have joined what this transaction merges away.
+    // An account there would leave without an event, so all of it is done again.
+    let merged = |r: &IdentityRecord| r.state == State::Merged || touched.merges_away(r.head.id);
+    if rows.iter().any(|r| merged(r) && linked.contains_key(&r.head.id)) {
+        return Err(Error::Conflict(sqlx::Error::RowNotFound));
     }
     let none = Vec::new();
     let mut written: Vec<IdentityWrite> = Vec::new();
@@ -156,7 +171,7 @@ pub(crate) async fn settle(
     }
     identities::write(tx, &written).await?;
     events::append(tx, cause, &all_events).await?;
-    Ok(Settled { events: all_events.len() })
+    Ok(Settled { events: all_events.len(), accounts: linked.into_values().flatten().collect() })
 }
 
 fn compute(sources: &Sources, accounts: &[AccountRow], previous: Option<State>) -> (State, Profile) {

@@ -137,14 +137,20 @@ fn configuration(config: &Config, file: &str) -> Check {
 
 async fn look_at_database(config: &Config) -> Check {
     let Some(database) = &config.database else {
-        let home = crate::cli::shown(&config.data_dir.join("postgres"));
-        return Check::new("database", "database", State::Ok, format!("embedded PostgreSQL, will live in {home}"));
+        let home = config.data_dir.join("postgres");
+        let lives = if home.exists() { "lives" } else { "will live" };
+        let detail = format!("embedded PostgreSQL, {lives} in {}", crate::cli::shown(&home));
+        return Check::new("database", "database", State::Ok, detail);
     };
     timed(async {
         match tokio::time::timeout(PATIENCE, schema_of(database.url.expose())).await {
             Err(_) => silent("database", "database"),
             Ok(Err(error)) => {
-                Check::failed("database", "database", &error).help("start PostgreSQL, or mend database.url")
+                // What the library says of itself is said again by what lies beneath.
+                let beneath = std::error::Error::source(&error).unwrap_or(&error);
+                let check = Check::failed("database", "database", beneath);
+                Check { detail: format!("PostgreSQL cannot be used: {}", check.detail), ..check }
+                    .help("start it, or mend database.url")
             }
             Ok(Ok((server, 0))) => {
                 Check::new("database", "database", State::Ok, format!("{server}, migrations current"))

@@ -423,6 +423,20 @@ examples:
 }
 
 #[test]
+fn check_names_a_database_that_cannot_be_reached_without_its_password() {
+    let config = [("leaver.yaml", "database: { url: \"postgres://leaver:hunter2@127.0.0.1:1/leaver\" }\n")];
+    assert_snapshot!(leaver(&config, "check"), @r"
+    --- stdout
+    ✓ leaver.yaml  0 sources, 0 downstreams, all secrets found
+    ✓ policy       built-in, 2 rules
+    ✗ database     PostgreSQL cannot be used: Connection refused (os error 111)
+                   help: start it, or mend database.url
+    1 failed
+    --- exit 1
+    ");
+}
+
+#[test]
 fn check_as_json_is_one_document() {
     let config = "downstreams:\n  web:\n    adapter: { type: redis, url: \"redis://127.0.0.1:1\", layout: connect-redis, path: passport.user }\n    subject: identity.userName\n";
     let folder = tempfile::tempdir().expect("a temporary folder");

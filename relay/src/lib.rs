@@ -94,7 +94,8 @@ impl Relay {
                 break;
             }
         }
-        if lane == Lane::Bulk {
+        // With the urgent lane: a large import in the other one must not stand in front of them.
+        if lane == Lane::Urgent {
             moved |= self.pass_cutoffs().await?;
         }
         Ok(moved)

@@ -14,8 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Revoker, Target, pass};
 
-/// How long a pass may hold its deliveries. Adapters give up long before.
-const HOLD: Duration = Duration::from_secs(60);
+/// How long a lease lasts unless renewed: what a killed process had at work is late by no more than this.
+const HOLD: Duration = Duration::from_secs(10);
+/// How often a pass renews the lease of what it works on.
+const RENEW: Duration = Duration::from_secs(3);
+/// How often a refused batch is halved; enough to single out some of 500, and an end where everybody is refused.
+const SPLITS: u32 = 64;
 /// The longest sleep without looking.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -64,18 +68,57 @@ impl Revoker {
         if leased.is_empty() {
             return Ok(false);
         }
-        match pass::make(target, &self.directory, &self.metrics, &leased).await {
-            Ok(answers) => {
-                self.directory.answer(&target.name, &answers).await?;
-                self.measure(target, &leased, &answers);
+        let done = {
+            let work = self.make_passes(target, &leased);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    done = &mut work => break done,
+                    () = tokio::time::sleep(RENEW) => {
+                        // The pass goes on: should the lease run out, the answer is refused and somebody else makes it.
+                        if let Err(error) = self.directory.renew(leased[0].lease, HOLD).await {
+                            tracing::warn!(error = &error as &dyn std::error::Error, downstream.name = target.name, "a lease could not be renewed");
+                        }
+                    }
+                }
             }
-            Err(pass::Error::Directory(error)) => {
-                self.directory.unlease(&leased).await?;
-                return Err(error);
-            }
-            Err(pass::Error::Downstream(error)) => self.put_off(target, &leased, &error).await?,
+        };
+        if let Err(error) = done {
+            self.directory.unlease(&leased).await?;
+            return Err(error);
         }
         Ok(true)
+    }
+
+    /// Makes passes until each of `leased` has its answer or is put off. A batch that is refused is made again in halves, so
+    /// that one subject whom the downstream cannot take does not stand in front of the others.
+    async fn make_passes(&self, target: &Target, leased: &[Leased]) -> directory::Result<()> {
+        use downstreams::Error::Rejected;
+        let mut parts = vec![leased];
+        let mut split = 0;
+        while let Some(part) = parts.pop() {
+            match pass::make(target, &self.directory, &self.metrics, part).await {
+                Ok(answers) => {
+                    self.directory.answer(&target.name, &answers).await?;
+                    self.measure(target, part, &answers);
+                }
+                Err(pass::Error::Directory(error)) => return Err(error),
+                Err(pass::Error::Downstream(Rejected(_))) if part.len() > 1 && split < SPLITS => {
+                    split += 1;
+                    let (one, other) = part.split_at(part.len() / 2);
+                    parts.extend([other, one]);
+                }
+                Err(pass::Error::Downstream(error @ Rejected(_))) => self.put_off(target, part, &error).await?,
+                // It is not about anybody in particular: asking for the others would only take as long again.
+                Err(pass::Error::Downstream(error)) => {
+                    parts.push(part);
+                    for part in parts.drain(..) {
+                        self.put_off(target, part, &error).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn measure(&self, target: &Target, leased: &[Leased], answers: &[Answer]) {

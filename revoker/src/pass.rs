@@ -170,9 +170,10 @@ impl<'a> Work<'a> {
                 leased.sweeps_done + usize::from(!early)
             }
         };
-        let quiet = self.resurrected == 0 || first;
-        // What came back must be followed by at least one more quiet look before it is settled.
-        let done = if quiet { done } else { done.min(series.saturating_sub(1)) };
+        // A sweep that ended something, back again or new, is followed by at least one more look before anything is settled.
+        let quiet = first || self.ending.is_empty();
+        let once_more = !quiet && done >= series;
+        let done = if once_more { series.saturating_sub(1) } else { done };
         let outcome = match (self.left, first) {
             (1.., _) => Outcome::Applied,
             (0, false) if done >= series => Outcome::Settled,
@@ -181,8 +182,8 @@ impl<'a> Work<'a> {
         };
         let next = next_sweep(&target.sweeps, done, start, &self.cutoff, target.max_session_life, applied_at);
         let due_at = match outcome {
-            Outcome::Applied => Some(applied_at + Duration::from_millis(100)),
-            _ if !quiet => next.map(|at| at.max(applied_at + last_gap(&target.sweeps))),
+            Outcome::Applied => Some(applied_at + soon(applied_at - start)),
+            _ if once_more => Some(applied_at + last_gap(&target.sweeps)),
             _ => next,
         };
         Answer {
@@ -192,7 +193,7 @@ impl<'a> Work<'a> {
             outcome,
             revocations: if first { leased.waiting.clone() } else { leased.answered.clone() },
             first,
-            found: if first { self.found } else { self.resurrected },
+            found: if first { self.found } else { u32::try_from(self.ending.len()).unwrap_or(u32::MAX) },
             ended: self.ended,
             resurrected: if first { 0 } else { self.resurrected },
             collateral: self.collateral(),
@@ -205,6 +206,11 @@ impl<'a> Work<'a> {
             note,
         }
     }
+}
+
+/// When to look again at what does not go away: at once, then ever later, as long as it has stayed already.
+fn soon(stayed: chrono::Duration) -> Duration {
+    stayed.to_std().unwrap_or_default().clamp(Duration::from_millis(100), Duration::from_secs(30))
 }
 
 /// The time between the last two sweeps of the series.

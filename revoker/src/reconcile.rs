@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use lifecycle::Action;
 use tokio_util::sync::CancellationToken;
 
 use crate::Revoker;
@@ -12,6 +13,8 @@ const EVERY: Duration = Duration::from_secs(30);
 /// An urgent event this old without a decision was missed.
 const OVERDUE: Duration = Duration::from_secs(15);
 const LIMIT: i64 = 1_000;
+/// The actions that are cutoffs.
+const CUTOFFS: [Action; 3] = [Action::RevokeSessions, Action::RevokeRefresh, Action::Recheck];
 
 impl Revoker {
     /// Reconciles now and then every 30 s, until `stop`.
@@ -36,7 +39,9 @@ impl Revoker {
         let overdue = self.directory.overdue_urgent(now - OVERDUE, LIMIT).await?;
         let made = self.judge_all(overdue, now).await?;
         let decided = self.directory.decide(&made).await? as u64;
-        let names: Vec<String> = self.targets.keys().cloned().collect();
+        // Where nothing of a cutoff can be done, nothing is owed.
+        let able = self.targets.iter().filter(|(_, target)| CUTOFFS.iter().any(|action| target.can(*action)));
+        let names: Vec<String> = able.map(|(name, _)| name.clone()).collect();
         let deliveries = self.directory.reconcile_deliveries(&names, LIMIT).await?.deliveries;
         if decided + deliveries > 0 {
             tracing::warn!(decided, deliveries, "reconcile repaired what no event had brought");

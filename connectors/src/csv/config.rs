@@ -77,7 +77,8 @@ impl TryFrom<BTreeMap<String, String>> for Map {
             } else if let Some(word) = STATUSES.into_iter().find(|w| *w == ours) {
                 map.words.insert(word, theirs);
             } else {
-                return Err(format!("unknown name `{ours}`, expected one of {}", Map::names().join(", ")));
+                let known: Vec<String> = Map::names().iter().map(|name| format!("`{name}`")).collect();
+                return Err(format!("unknown field `{ours}`, expected one of {}", known.join(", ")));
             }
         }
         Ok(map)

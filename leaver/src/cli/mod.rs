@@ -99,7 +99,7 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
     let exit = match &arguments.verb {
         Verb::Up => {
             let config: Config = config()?;
-            log("info");
+            log("info,sqlx=warn");
             return Ok(crate::up::run(config).await?);
         }
         Verb::Demo(demo) => {
@@ -110,7 +110,7 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         Verb::Check => setup::check(screen, &config()?, &global.config).await?,
         Verb::Migrate => {
             let config: Config = config()?;
-            log("info");
+            log("info,sqlx=warn");
             setup::migrate(screen, &config).await?
         }
         Verb::Identity(verb) => identities::run(screen, &client()?, verb).await?,

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::style::{Style, View};
 
@@ -103,19 +103,16 @@ pub fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A coming instant as people count towards it: `in 40s`, `in 3m`, `in 5h`, `in 9d`; `now` once it is there.
+/// A coming instant as people count towards it, rounded: `in 40s`, `in 3m`, `in 5h`, `in 9d`; `now` once it is there.
 pub fn coming(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let left = at - now;
-    if left < TimeDelta::seconds(1) {
-        "now".to_owned()
-    } else if left < TimeDelta::minutes(1) {
-        format!("in {}s", left.num_seconds())
-    } else if left < TimeDelta::hours(1) {
-        format!("in {}m", left.num_minutes())
-    } else if left < TimeDelta::days(2) {
-        format!("in {}h", left.num_hours())
-    } else {
-        format!("in {}d", left.num_days())
+    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let left = (at - now).num_seconds();
+    // Two of a unit at least, so that rounding says little that is wrong.
+    let unit = UNITS.iter().find(|(seconds, _)| left >= 2 * seconds);
+    match unit {
+        Some((seconds, letter)) => format!("in {}{letter}", (left + seconds / 2) / seconds),
+        None if left > 0 => "in 1s".to_owned(),
+        None => "now".to_owned(),
     }
 }
 
@@ -136,4 +133,17 @@ pub fn count(number: u64, one: &str) -> String {
 pub fn pasteable(text: &str, view: View) -> String {
     let paste = |(i, part): (usize, &str)| if i % 2 == 1 { paint(view, Style::Paste, part) } else { part.to_owned() };
     text.split('`').enumerate().map(paste).collect::<Vec<_>>().join("`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coming_instant_is_rounded_to_what_one_would_say() {
+        let now = DateTime::UNIX_EPOCH;
+        let at = |seconds| coming(now + chrono::TimeDelta::seconds(seconds), now);
+        let said: Vec<String> = [-5, 0, 1, 40, 119, 120, 179, 3_600, 7_199, 86_400, 90 * 86_400 - 1].map(at).into();
+        assert_eq!(said.join(", "), "now, now, in 1s, in 40s, in 119s, in 2m, in 3m, in 60m, in 120m, in 24h, in 90d");
+    }
 }

@@ -77,7 +77,11 @@ impl Running {
         };
         let mut supervisor = Supervisor::default();
         let server = server.map(|server| watch(server, stop_server.clone(), &mut supervisor));
-        let version = directory::migrate(&url).await.context("the database is not usable")?;
+        let version =
+            directory::migrate(&url).await.with_context(|| match url.parse::<sqlx::postgres::PgConnectOptions>() {
+                Ok(at) => format!("the database at {}:{} is not usable", at.get_host(), at.get_port()),
+                Err(_) => "the address of the database is not usable".to_owned(),
+            })?;
         let database = match database {
             Some(place) => format!("embedded {version}, {place}"),
             None => version,

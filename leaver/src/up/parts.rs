@@ -48,12 +48,13 @@ impl Parts {
         let worker =
             SyncWorker::new(sync, &config.sources, sync_worker::Metrics::register(&mut registry), home.holder())?;
         let revoker = Revoker {
-            directory: open(Role::Revoker, REVOKER).await?,
+            directory: open(Role::Revoker, REVOKER).await?.held_by(&home.holder()),
             policy: config.rules.clone(),
             targets: targets(config)?,
             break_glass: config.break_glass.clone(),
             metrics: revoker::Metrics::register(&mut registry),
         };
+        revoker.directory.take_back_leases().await?;
         let bus: Arc<dyn Bus> = Arc::new(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
         let relay = Relay {
             directory: open(Role::Relay, RELAY).await?,

@@ -1,0 +1,120 @@
+//! How long the way of one change takes: a SCIM PATCH is sent, and a session is gone from Redis.
+//!
+//! Prints one table per rate. Everything is real: the release build of `leaver`, its embedded PostgreSQL with fsync on, Redis
+//! with 1,000 live sessions of which the store has no index by user, so that each pass reads them all.
+
+mod hops;
+mod machine;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tests::world::{Person, Scim, World, okta, person, redis_url};
+use tokio::task::JoinSet;
+
+use hops::Hops;
+use watch::Watch;
+
+/// Sessions that live at any time.
+const LIVE: usize = 1_000;
+
+/// One measurement: so many changes, so many in a second.
+struct Rate {
+    per_second: u64,
+    changes: usize,
+}
+
+const RATES: [Rate; 2] = [Rate { per_second: 1, changes: 60 }, Rate { per_second: 200, changes: 3_000 }];
+
+#[tokio::main]
+async fn main() {
+    println!("{}\n", machine::describe());
+    for rate in RATES {
+        measure(&rate).await;
+    }
+}
+
+async fn measure(rate: &Rate) {
+    let downstream = |names: &tests::world::Names| names.redis("web", &redis_url(), "[30s]");
+    let world = World::start_embedded(|names| {
+        let source = okta(", brake: { burst: { count: 1000000, window: 60s } }");
+        format!("sources:\n  okta: {source}\ndownstreams:\n  web: {}\n", downstream(names))
+    })
+    .await;
+    let scim = world.scim("okta");
+    let people: Vec<Person> = (1..).map(|n| person(n, &format!("user{n}"))).take(rate.changes + LIVE).collect();
+    let ids = create(&scim, &people).await;
+    let watch = Watch::start(&redis_url(), &world.site().names().prefix("web")).await;
+    for person in &people[..LIVE] {
+        watch.sign_in(&person.user).await;
+    }
+
+    let mut tasks = JoinSet::new();
+    let mut tick =
+        tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate.per_second).expect("a small rate"));
+    for (n, id) in ids.iter().take(rate.changes).enumerate() {
+        tick.tick().await;
+        let (scim, id, user, watch) = (scim.clone(), id.clone(), people[n].user.clone(), watch.clone());
+        let next = people[n + LIVE].user.clone();
+        tasks.spawn(async move {
+            let gone = watch.expect(&user);
+            let sent = Instant::now();
+            scim.deactivate(&id).await;
+            let answered = sent.elapsed();
+            let gone = gone.await.expect("the session goes").duration_since(sent);
+            watch.sign_in(&next).await;
+            (answered, gone)
+        });
+    }
+    let (mut answered, mut gone) = (histogram(), histogram());
+    while let Some(done) = tasks.join_next().await {
+        let (answer, end) = done.expect("no change fails");
+        answered.saturating_record(micros(answer));
+        gone.saturating_record(micros(end));
+    }
+    let hops = Hops::read(&world.site().path("data"), rate.changes).await;
+    println!(
+        "## {} {} per second, {} changes, {LIVE} live sessions\n",
+        if rate.per_second == 1 { "One change" } else { "Changes:" },
+        rate.per_second,
+        rate.changes
+    );
+    println!("| ms | p50 | p99 | max |\n|---|---|---|---|");
+    row("PATCH sent → session gone", &gone);
+    row("PATCH sent → answered", &answered);
+    for (name, hop) in hops.rows() {
+        row(name, hop);
+    }
+    println!();
+}
+
+async fn create(scim: &Scim, people: &[Person]) -> Vec<String> {
+    let mut ids = vec![String::new(); people.len()];
+    for (at, chunk) in people.chunks(16).enumerate() {
+        let mut tasks = JoinSet::new();
+        for (n, person) in chunk.iter().enumerate() {
+            let (scim, person) = (scim.clone(), person.clone());
+            tasks.spawn(async move { (at * 16 + n, scim.create(&person).await) });
+        }
+        while let Some(done) = tasks.join_next().await {
+            let (n, id) = done.expect("no creation fails");
+            ids[n] = id;
+        }
+    }
+    ids
+}
+
+pub(crate) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(600_000_000, 3).expect("three digits up to ten minutes fit")
+}
+
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn row(name: &str, times: &Histogram<u64>) {
+    let ms = |micros: u64| format!("{:.1}", micros as f64 / 1e3);
+    let quantile = |q: f64| ms(times.value_at_quantile(q));
+    println!("| {name} | {} | {} | {} |", quantile(0.5), quantile(0.99), ms(times.max()));
+}

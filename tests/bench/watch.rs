@@ -1,0 +1,70 @@
+//! Notices the moment at which a key goes, by the store's own notifications.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures::StreamExt;
+use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::oneshot;
+
+type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Instant>>>>;
+
+#[derive(Clone)]
+pub struct Watch {
+    connection: MultiplexedConnection,
+    prefix: String,
+    waiting: Waiting,
+}
+
+impl Watch {
+    pub async fn start(url: &str, prefix: &str) -> Self {
+        let client = redis::Client::open(url).expect("an address of Redis");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
+        let () = redis::cmd("CONFIG")
+            .arg(&["SET", "notify-keyspace-events", "Kg"])
+            .query_async(&mut connection)
+            .await
+            .expect("Redis can be configured");
+        let mut events = client.get_async_pubsub().await.expect("Redis answers");
+        events.psubscribe(format!("__keyspace@*__:{prefix}*")).await.expect("Redis notifies");
+        let waiting: Waiting = Arc::default();
+        let (noticed, start) = (waiting.clone(), prefix.len());
+        tokio::spawn(async move {
+            let mut events = events.into_on_message();
+            while let Some(event) = events.next().await {
+                let at = Instant::now();
+                let channel = event.get_channel_name();
+                let Some((_, key)) = channel.split_once("__:") else { continue };
+                let user = key[start..].to_owned();
+                let found = noticed.lock().unwrap_or_else(PoisonError::into_inner).remove(&user);
+                if let Some(waiting) = found {
+                    if waiting.send(at).is_err() {
+                        eprintln!("nobody waits for the session of {channel}");
+                    }
+                }
+            }
+        });
+        Self { connection, prefix: prefix.to_owned(), waiting }
+    }
+
+    /// A session of this user, under the user's own name so that the notification says whose it was.
+    pub async fn sign_in(&self, user: &str) {
+        let session = serde_json::json!({
+            "cookie": {"originalMaxAge": 86_400_000, "expires": "2030-01-01T00:00:00.000Z", "httpOnly": true, "path": "/"},
+            "passport": {"user": user},
+            "cart": {"items": [{"sku": "A-1", "count": 2}, {"sku": "B-2", "count": 1}], "currency": "EUR"},
+            "flash": {"notice": ["welcome back"]}, "csrf": "4f2c6a1d9be84c0f8a7e5d3b1c9f0e2a",
+        });
+        let key = format!("{}{user}", self.prefix);
+        let () = self.connection.clone().set_ex(key, session.to_string(), 86_400).await.expect("Redis stores");
+    }
+
+    /// Resolves at the moment when this user's session goes.
+    pub fn expect(&self, user: &str) -> oneshot::Receiver<Instant> {
+        let (told, gone) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), told);
+        gone
+    }
+}

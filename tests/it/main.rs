@@ -1,0 +1,15 @@
+//! Stories that cross crates: the real program, a real database, real sessions.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod architecture;
+mod bad_input;
+mod brake;
+mod by_hand;
+mod in_flight;
+mod leaving;
+mod observed;
+mod redis_outage;
+mod rehire;
+mod roles;
+mod shapes;
+mod stopping;

@@ -1,0 +1,40 @@
+//! The shared services that stories run on, and the programs next to the test.
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// The value of a variable that `make services` provides.
+pub(super) fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run make services and source the file that it names"))
+}
+
+/// The shared Redis.
+pub fn redis_url() -> String {
+    variable("LEAVER_TEST_REDIS_URL")
+}
+
+/// The program under test, built by the same cargo into the folder above the test's own.
+pub(super) fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a running program has a path");
+    let folder = test.parent().and_then(|deps| deps.parent()).expect("cargo puts tests into target/PROFILE/deps");
+    let binary = folder.join("leaver");
+    assert!(binary.is_file(), "{} is missing: run cargo build -p leaver first (make test does)", binary.display());
+    binary
+}
+
+/// An HTTP client that never follows a redirect: where something went is part of what stories look at.
+pub(super) fn http() -> reqwest::Client {
+    static PROVIDER: Once = Once::new();
+    // The client wants one even where it only ever speaks plain HTTP; a second installation is refused and harmless.
+    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client without options builds")
+}
+
+/// Distinct in every world, and legal in the names of databases and keys.
+pub fn unique() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

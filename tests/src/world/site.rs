@@ -1,0 +1,169 @@
+//! A place to run Leaver: a folder with its configuration, its secrets, and a database.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::services::{binary, redis_url, unique};
+use super::{Database, Output, Process, process, sessions};
+
+/// A source in which HR's file says who is here; read on request only. `more` are further keys, each after a comma.
+pub fn people(more: &str) -> String {
+    let connector = "{ type: csv, path: people.csv, key: employeeNumber, settle: 0s }";
+    let words = "correlate: [employeeNumber, userName], authority: [lifecycle, manager]";
+    format!("{{ connector: {connector}, {words}{more} }}")
+}
+
+/// A source that pushes by SCIM; `more` as for [`people`].
+pub fn okta(more: &str) -> String {
+    format!(
+        "{{ connector: {{ type: scim, tokens: [\"env:SCIM_TOKEN\"] }}, correlate: [employeeNumber, userName]{more} }}"
+    )
+}
+
+/// What a story's configuration may name.
+#[derive(Debug)]
+pub struct Names {
+    unique: String,
+}
+
+impl Names {
+    /// A downstream: the sessions of the express application, swept twice within a second.
+    pub fn web(&self) -> String {
+        self.redis("web", &redis_url(), "[200ms, 1s]")
+    }
+
+    /// A downstream with sessions in Redis.
+    pub fn redis(&self, downstream: &str, url: &str, sweeps: &str) -> String {
+        let prefix = self.prefix(downstream);
+        format!(
+            "{{ adapter: {{ type: redis, url: \"{url}\", layout: connect-redis, prefix: \"{prefix}\", path: passport.user }}, \
+             subject: identity.userName, sweeps: {sweeps} }}"
+        )
+    }
+
+    /// What the keys of a downstream begin with.
+    pub fn prefix(&self, downstream: &str) -> String {
+        format!("{}{downstream}:", self.everything())
+    }
+
+    /// What all keys of the world begin with.
+    fn everything(&self) -> String {
+        format!("test:{}:", self.unique)
+    }
+
+    /// The bearer token that the configuration gives to the pushing source.
+    pub fn scim_token(&self) -> String {
+        format!("scim-{}", self.unique)
+    }
+
+    /// What most stories need: both sources, and one downstream.
+    pub fn usual(&self) -> String {
+        format!("sources:\n  people: {}\n  okta: {}\ndownstreams:\n  web: {}\n", people(""), okta(""), self.web())
+    }
+}
+
+pub struct Site {
+    // Dropped first: a database goes while its folder is still there.
+    database: Option<Database>,
+    folder: TempDir,
+    names: Names,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Site {
+    /// `yaml` gives what follows `data_dir`, `http` and `database`.
+    pub async fn new(yaml: impl FnOnce(&Names) -> String) -> Self {
+        let database = Database::create().await;
+        let site = Self {
+            database: Some(database),
+            folder: folder(),
+            names: Names { unique: unique() },
+            environment: Vec::new(),
+        };
+        site.configure(&format!("database: {{ url: \"env:DATABASE_URL\" }}\n{}", yaml(&site.names)));
+        site
+    }
+
+    /// Without a database: Leaver brings its own.
+    pub fn embedded(yaml: impl FnOnce(&Names) -> String) -> Self {
+        let site =
+            Self { database: None, folder: folder(), names: Names { unique: unique() }, environment: Vec::new() };
+        site.configure(&yaml(&site.names));
+        site
+    }
+
+    /// Writes the configuration anew.
+    pub fn configure(&self, yaml: &str) {
+        let head =
+            "data_dir: ./data\nhttp: { public: \"127.0.0.1:0\", admin: \"127.0.0.1:0\", probes: \"127.0.0.1:0\" }\n";
+        self.write("leaver.yaml", &format!("{head}{yaml}"));
+    }
+
+    /// Sets a variable for every run of the program.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Writes a file beside the configuration.
+    pub fn write(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).expect("the world's folder can be written");
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// # Panics
+    /// With the embedded database, which only Leaver can reach.
+    pub fn database(&self) -> &Database {
+        self.database.as_ref().expect("this site has a database of the shared server")
+    }
+
+    /// `leaver up`, in the background.
+    pub fn up(&self) -> Process {
+        Process::start(self.command(&["up"]), self.folder.path(), "leaver")
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let output = tokio::process::Command::from(self.command(arguments)).kill_on_drop(true).output().await;
+        Output::of(output.expect("the program starts"))
+    }
+
+    pub(super) fn run_blocking(&self, arguments: &[&str]) -> Output {
+        Output::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("-c").arg(self.path("leaver.yaml")).current_dir(self.folder.path());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEAVER")) {
+            command.env_remove(name);
+        }
+        let database = self.database.as_ref().map_or("", Database::url);
+        command.env("SCIM_TOKEN", self.names.scim_token()).env("DATABASE_URL", database).env("NO_COLOR", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        process::aside(sessions::remove(self.names.everything()));
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
+}

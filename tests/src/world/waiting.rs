@@ -1,0 +1,33 @@
+//! Waiting for conditions: stories never wait for a duration.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A deadline for what takes milliseconds on an idle machine.
+pub const SOON: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When `deadline` has passed, with `what` was waited for.
+pub async fn eventually(deadline: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    until(deadline, what, async || condition().await.then_some(())).await;
+}
+
+/// Waits until `look` finds something, and returns it.
+///
+/// # Panics
+/// When `deadline` has passed, with `what` was waited for.
+pub async fn until<T>(deadline: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
