@@ -71,10 +71,8 @@ fn ids(batch: &Batch) -> Vec<&str> {
 }
 
 fn id(change: &Change) -> &str {
-    match change {
-        Change::Account(facts) => &facts.native_id,
-        other => panic!("{other:?}"),
-    }
+    let Change::Account(facts) = change;
+    &facts.native_id
 }
 
 fn cause(result: Result<Batch, Error>) -> String {

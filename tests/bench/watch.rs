@@ -39,10 +39,8 @@ impl Watch {
                 let Some((_, key)) = channel.split_once("__:") else { continue };
                 let user = key[start..].to_owned();
                 let found = noticed.lock().unwrap_or_else(PoisonError::into_inner).remove(&user);
-                if let Some(waiting) = found {
-                    if waiting.send(at).is_err() {
-                        eprintln!("nobody waits for the session of {channel}");
-                    }
+                if found.is_some_and(|waiting| waiting.send(at).is_err()) {
+                    eprintln!("nobody waits for the session of {channel}");
                 }
             }
         });
