@@ -27,10 +27,12 @@ impl Role {
         match self {
             Role::Sync => "SET ROLE leaver_sync",
             Role::Revoker => "SET ROLE leaver_revoker",
-            // The pending set is read by its primary key, whatever the statistics say at the moment.
+            // The pending set is read by its primary key, whatever the statistics say at the moment. A DELETE that a crash
+            // undoes is only a record that comes again.
             Role::Relay => {
                 "SET ROLE leaver_relay; SET enable_mergejoin = off; SET enable_hashjoin = off; SET enable_bitmapscan = off; \
-                 SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET max_parallel_workers_per_gather = 0"
+                 SET enable_seqscan = off; SET enable_sort = off; SET jit = off; SET max_parallel_workers_per_gather = 0; \
+                 SET synchronous_commit = off"
             }
             Role::Console => "SET ROLE leaver_console",
         }

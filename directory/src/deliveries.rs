@@ -8,9 +8,7 @@ use lifecycle::{Cutoff, IdentityView};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::accounts;
-use crate::settle::current_view;
-use crate::{Directory, Error, Result, identities};
+use crate::{Directory, Result};
 
 /// A delivery that this process may work on until the lease ends.
 #[derive(Debug, Clone)]
@@ -321,7 +319,7 @@ impl Directory {
                  settled_at = CASE WHEN excluded.resurrected > 0 OR excluded.ended > 0 THEN excluded.settled_at
                                    ELSE coalesce(r.settled_at, excluded.settled_at) END,
                  stuck_at = NULL,
-                 note = coalesce(excluded.note, r.note)",
+                 note = CASE WHEN r.state = 'stuck' THEN excluded.note ELSE coalesce(excluded.note, r.note) END",
             downstream,
             &revocations,
             &states,
@@ -407,30 +405,5 @@ impl Directory {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|r| (r.downstream, (r.owed, r.stuck))).collect())
-    }
-
-    /// The subjects as expressions see them, by id.
-    pub async fn views(&self, subjects: &[Uuid]) -> Result<HashMap<Uuid, IdentityView>> {
-        let mut connection = self.pool.acquire().await?;
-        let records = identities::read(&mut connection, subjects).await?;
-        let mut linked: HashMap<Uuid, Vec<accounts::AccountRow>> = HashMap::new();
-        for account in accounts::of_identities(&mut connection, subjects).await? {
-            linked.entry(account.identity_id).or_default().push(account);
-        }
-        Ok(records
-            .into_iter()
-            .map(|r| {
-                let view = current_view(&r, linked.get(&r.head.id).map_or(&[], Vec::as_slice));
-                (r.head.id, view)
-            })
-            .collect())
-    }
-
-    /// The identity, or an error that names the table; for callers that hold an id from another row.
-    pub async fn view(&self, subject: Uuid) -> Result<IdentityView> {
-        self.views(&[subject])
-            .await?
-            .remove(&subject)
-            .ok_or_else(|| Error::Refused(format!("no identity has the id {subject}")))
     }
 }

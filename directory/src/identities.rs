@@ -57,22 +57,6 @@ pub(crate) async fn lock(tx: &mut PgConnection, ids: &[Uuid]) -> Result<(Vec<Ide
     Ok((rows.into_iter().map(IdentityRecord::try_from).collect::<Result<Vec<_>>>()?, now))
 }
 
-/// Reads identities as they stand.
-pub(crate) async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<IdentityRecord>> {
-    sqlx::query_as!(
-        Raw,
-        r#"SELECT id, kind, state, generation, unresolved, user_name, email, employee_number, display_name, department, manager,
-                  version, last_urgent, last_bulk, recorded_at, clock_timestamp() AS "now!"
-           FROM directory.identities WHERE id = ANY($1) ORDER BY id"#,
-        ids
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(IdentityRecord::try_from)
-    .collect()
-}
-
 struct Raw {
     id: Uuid,
     kind: String,

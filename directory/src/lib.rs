@@ -31,6 +31,7 @@ mod sources;
 mod status;
 mod tokens;
 mod trace;
+mod views;
 mod wake;
 
 pub use accounts::AccountRow;

@@ -220,8 +220,3 @@ fn view(
     }
     IdentityView { id, kind, state, generation, profile: profile.clone(), accounts: by_source }
 }
-
-/// The identity as expressions see it, outside any change.
-pub(crate) fn current_view(row: &identities::IdentityRecord, accounts: &[AccountRow]) -> IdentityView {
-    view(row.head.id, row.kind, row.state, row.generation, &row.profile, accounts, None)
-}

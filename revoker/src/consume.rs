@@ -2,29 +2,41 @@
 
 use std::time::Duration;
 
-use bus::{Bus, Topic};
+use bus::{Batch, Bus, Topic};
 use chrono::{DateTime, Utc};
 use directory::{Made, Undecided};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use lifecycle::{EventType, Lane};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{GROUP, Revoker};
 
+/// How many batches may be decided at once.
+const AT_ONCE: usize = 4;
+
 impl Revoker {
     /// Consumes one lane until `stop`. A batch is acknowledged once its decisions are durable; while the database is away it
     /// is tried again, so nothing is skipped.
     pub async fn consume(&self, bus: &dyn Bus, lane: Lane, stop: CancellationToken) -> Result<(), bus::Error> {
         let mut subscription = bus.subscribe(GROUP, Topic::Lifecycle(lane)).await?;
+        // Order does not matter here: decisions are unique per event, and cutoffs join.
+        let mut deciding = FuturesUnordered::new();
         loop {
-            let batch = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                batch = subscription.next() => batch?,
-            };
-            let ids: Vec<Uuid> = batch.records.iter().map(|r| r.id).collect();
-            if self.decide_until_durable(&ids, batch.published_at, &stop).await {
-                batch.acknowledge();
+                Some(()) = deciding.next(), if !deciding.is_empty() => {}
+                batch = subscription.next(), if deciding.len() < AT_ONCE => deciding.push(self.take(batch?, &stop)),
             }
+        }
+    }
+
+    async fn take(&self, batch: Batch, stop: &CancellationToken) {
+        let ids: Vec<Uuid> = batch.records.iter().map(|r| r.id).collect();
+        let published_at = batch.published_at;
+        if self.decide_until_durable(&ids, published_at, stop).await {
+            batch.acknowledge();
         }
     }
 

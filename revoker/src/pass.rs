@@ -31,9 +31,10 @@ pub(crate) async fn make(
 ) -> Result<Vec<Answer>, Error> {
     let subjects: Vec<Subject> = leased.iter().map(|l| values(target, metrics, l)).collect();
     let found = target.adapter.find(&subjects).await?;
-    let ids: Vec<Uuid> = leased.iter().map(|l| l.subject).collect();
-    // Read again just before anything ends: somebody reinstated a moment ago keeps the session of a moment ago.
-    let wanted = directory.wanted_now(&target.name, &ids).await?;
+    // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
+    // ago. A first pass runs whatever came since, and fails closed.
+    let swept: Vec<Uuid> = leased.iter().filter(|l| l.waiting.is_empty()).map(|l| l.subject).collect();
+    let wanted = if swept.is_empty() { HashMap::new() } else { directory.wanted_now(&target.name, &swept).await? };
     let now = Utc::now();
     let mut works: Vec<Work<'_>> = leased
         .iter()

@@ -85,6 +85,11 @@ impl Parts {
                 revoker.consume(&*bus, lane, stop).await.map_err(Into::into)
             });
         }
+        let (relay, stop) = (self.relay.clone(), supervisor.stop_signal());
+        supervisor.spawn("relay revocations", async move {
+            relay.run_cutoffs(stop).await;
+            Ok(())
+        });
         for target in self.revoker.targets.values() {
             for worker in 0..target.workers() {
                 let (revoker, target, stop) = (self.revoker.clone(), target.clone(), supervisor.stop_signal());
