@@ -1,0 +1,66 @@
+//! A database of its own for one test, gone with it.
+
+use std::sync::Arc;
+
+use directory::{Directory, Role, Sources, Wake};
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use uuid::Uuid;
+
+/// An empty database until [`Database::migrated`].
+pub struct Database {
+    admin: String,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    pub async fn empty() -> Self {
+        let admin = std::env::var("LEAVER_TEST_DATABASE_URL").unwrap_or_else(|_| {
+            panic!("LEAVER_TEST_DATABASE_URL is not set: run make services and source the file that it names")
+        });
+        let name = format!("leaver_test_{}", Uuid::new_v4().simple());
+        let server = admin.rsplit_once('/').expect("the address ends in a database").0;
+        let url = format!("{server}/{name}");
+        connect(&admin).await.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+        Self { admin, name, url }
+    }
+
+    pub async fn migrated() -> Self {
+        let database = Self::empty().await;
+        database.migrate().await.unwrap();
+        database
+    }
+
+    pub async fn migrate(&self) -> directory::Result<String> {
+        directory::migrate(&self.url).await
+    }
+
+    /// A pool of a part of Leaver; `wake` is shared by the parts of one process.
+    pub async fn open(&self, role: Role, sources: &Arc<Sources>, wake: &Wake) -> Directory {
+        Directory::connect(&self.url, role, 8, sources.clone(), wake.clone()).await.unwrap()
+    }
+
+    /// The database as its owner sees it, for looking at rows and for doing what no part of Leaver does.
+    pub async fn owner(&self) -> PgPool {
+        PgPoolOptions::new().max_connections(3).connect(&self.url).await.unwrap()
+    }
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url).await.expect("the PostgreSQL of LEAVER_TEST_DATABASE_URL answers")
+}
+
+impl Drop for Database {
+    /// On a thread and runtime of its own: a test that fails is unwinding on its own.
+    fn drop(&mut self) {
+        let (admin, drop) = (self.admin.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { connect(&admin).await.execute(AssertSqlSafe(drop)).await.map(|_| ()) })
+        });
+        if !matches!(dropping.join(), Ok(Ok(()))) {
+            eprintln!("a test's database is left behind: {}", self.name);
+        }
+    }
+}

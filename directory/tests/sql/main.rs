@@ -1,0 +1,23 @@
+//! What the directory promises of its SQL, shown on a real PostgreSQL; each test has a database of its own.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod apply;
+mod bursts;
+mod correlation;
+mod cutoffs;
+mod database;
+mod dates;
+mod decided;
+mod deliveries;
+mod groups;
+mod ledger;
+mod order;
+mod plans;
+mod privileges;
+mod reconcile;
+mod roles;
+mod runs;
+mod scim;
+mod trigger;
+mod world;

@@ -1,0 +1,270 @@
+//! A company with an HR system, an identity provider, a badge system and a partner, as tests speak of it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use directory::{
+    AccountRow, Applied, Burst, Cause, Directory, Fence, IdentityRow, Page, Resolved, Role, RunEnd, SourceRules,
+    Sources, Wake,
+};
+use lifecycle::account::Profile;
+use lifecycle::brake::Counts;
+use lifecycle::{AccountFacts, Class, Standing};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::database::Database;
+
+/// A burst that no test reaches.
+pub const PLENTY: Burst = Burst { count: 1_000_000, window: Duration::from_secs(3_600) };
+
+/// One migrated database with a pool for each part of Leaver.
+pub struct World {
+    pub sync: Directory,
+    pub revoker: Directory,
+    pub relay: Directory,
+    pub console: Directory,
+    pub owner: PgPool,
+    /// Last, so that the pools go first.
+    _database: Database,
+}
+
+/// `hr` rules over lifecycle, `okta` pushes, `badge` has no say in it, `partner` links to nobody.
+fn sources() -> Arc<Sources> {
+    let source = |correlate: &[&str], authority: &[&str], ignores_lifecycle| SourceRules {
+        kind: "csv".to_owned(),
+        correlate: correlate.iter().map(|s| (*s).to_owned()).collect(),
+        authority: authority.iter().map(|s| (*s).to_owned()).collect(),
+        ignores_lifecycle,
+    };
+    let by_number_or_name = ["employeeNumber", "userName"];
+    let rules = BTreeMap::from([
+        ("hr".to_owned(), source(&by_number_or_name, &["lifecycle"], false)),
+        ("okta".to_owned(), source(&by_number_or_name, &[], false)),
+        ("badge".to_owned(), source(&by_number_or_name, &[], true)),
+        ("partner".to_owned(), source(&[], &[], false)),
+    ]);
+    Arc::new(Sources::new(rules, &["admins".to_owned(), "prod-*".to_owned()]).unwrap())
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let database = Database::migrated().await;
+        let (sources, wake) = (sources(), Wake::default());
+        let world = Self {
+            sync: database.open(Role::Sync, &sources, &wake).await,
+            revoker: database.open(Role::Revoker, &sources, &wake).await,
+            relay: database.open(Role::Relay, &sources, &wake).await,
+            console: database.open(Role::Console, &sources, &wake).await,
+            owner: database.owner().await,
+            _database: database,
+        };
+        world.sync.register_sources().await.unwrap();
+        world
+    }
+
+    /// Pushes a new user by SCIM.
+    pub async fn create(&self, source: &str, facts: AccountFacts) -> AccountRow {
+        let facts = AccountFacts { native_id: directory::new_id(), ..facts };
+        self.sync.create_user(&cause(source), PLENTY, &facts).await.unwrap()
+    }
+
+    /// Pushes a change by SCIM.
+    pub async fn change(&self, source: &str, id: &str, change: impl Fn(&mut AccountFacts) + Sync) -> AccountRow {
+        let apply = |row: &AccountRow| {
+            let mut facts = facts_of(row);
+            change(&mut facts);
+            Ok::<_, Infallible>(facts)
+        };
+        self.sync.change_user(&cause(source), PLENTY, id, apply).await.unwrap().expect("the account is there").unwrap()
+    }
+
+    pub async fn set(&self, source: &str, id: &str, standing: Standing) -> AccountRow {
+        self.change(source, id, |facts| facts.standing = standing).await
+    }
+
+    /// A complete run of a pulled source whose plan is let through.
+    pub async fn pull(&self, source: &str, everybody: &[AccountFacts]) -> Applied {
+        let run = self.begin(source).await;
+        let applied = run.read(self, everybody).await;
+        self.sync.release_all(&run.cause, &run.fence).await.unwrap();
+        run.finish(self, true).await;
+        applied
+    }
+
+    /// A complete run of a pulled source whose plan is held.
+    pub async fn pull_and_hold(&self, source: &str, everybody: &[AccountFacts]) -> Uuid {
+        let run = self.begin(source).await;
+        run.read(self, everybody).await;
+        let counts = self.sync.waiting_counts(source).await.unwrap();
+        let plan = self.sync.hold(&run.cause, Some(&run.fence), &counts, &[], run.rows(everybody), "f").await.unwrap();
+        run.finish(self, false).await;
+        plan
+    }
+
+    pub async fn begin(&self, source: &str) -> Run {
+        let (fence, _) = self.sync.fence(source).await.unwrap();
+        let id = Uuid::now_v7();
+        self.sync.start_run(id, source).await.unwrap();
+        let baseline = self.sync.source(source).await.unwrap().unwrap().baselined_at.is_none();
+        Run { id, fence, cause: cause(source), baseline }
+    }
+
+    pub async fn waiting(&self, source: &str) -> Counts {
+        self.sync.waiting_counts(source).await.unwrap()
+    }
+
+    /// Who goes by this name, address, number's id or `source:native id`.
+    pub async fn who(&self, who: &str) -> IdentityRow {
+        match self.console.resolve(who, false).await.unwrap() {
+            Resolved::One(id) => self.identity(id).await,
+            other => panic!("{who} is {other:?}"),
+        }
+    }
+
+    pub async fn identity(&self, id: Uuid) -> IdentityRow {
+        self.console.identities_by_id(&[id]).await.unwrap().pop().expect("the identity is there")
+    }
+
+    /// All events, oldest first.
+    pub async fn told(&self) -> Vec<Told> {
+        sqlx::query_as(
+            "SELECT event_id, subject_id AS subject, type AS what, version, prev, lane, class, body::jsonb AS body
+             FROM ledger.events ORDER BY id",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .unwrap()
+    }
+
+    pub async fn told_of(&self, subject: Uuid) -> Vec<Told> {
+        self.told().await.into_iter().filter(|t| t.subject == subject).collect()
+    }
+
+    /// The types of a subject's events, oldest first.
+    pub async fn history(&self, subject: Uuid) -> Vec<String> {
+        self.told_of(subject).await.into_iter().map(|t| t.what).collect()
+    }
+
+    /// One number or text out of the database.
+    pub async fn ask<T>(&self, sql: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        sqlx::query_scalar(sql).fetch_one(&self.owner).await.unwrap()
+    }
+
+    pub async fn assert_clean_ledger(&self) {
+        let findings = self.console.check_ledger(10).await.unwrap();
+        assert!(findings.is_empty(), "{findings:?}");
+    }
+}
+
+/// An event as stored.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Told {
+    pub event_id: Uuid,
+    pub subject: Uuid,
+    pub what: String,
+    pub version: i64,
+    pub prev: i64,
+    pub lane: i16,
+    pub class: i16,
+    pub body: Value,
+}
+
+impl Told {
+    pub fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+}
+
+/// A run of a pulled source that has begun.
+pub struct Run {
+    pub id: Uuid,
+    pub fence: Fence,
+    pub cause: Cause,
+    pub baseline: bool,
+}
+
+impl Run {
+    pub fn page<'a>(&'a self, accounts: &'a [AccountFacts]) -> Page<'a> {
+        Page { run: self.id, fence: &self.fence, accounts, seen_only: &[], baseline: self.baseline }
+    }
+
+    /// Everything up to the plan: the page, who is missing, dates that passed.
+    pub async fn read(&self, world: &World, everybody: &[AccountFacts]) -> Applied {
+        let applied = world.sync.apply_page(&self.cause, &self.page(everybody)).await.unwrap();
+        world.sync.mark_absent(&self.fence, self.id, Standing::Inactive).await.unwrap();
+        world.sync.pass_dates(&self.cause, &self.fence, Utc::now()).await.unwrap();
+        applied
+    }
+
+    pub fn rows(&self, everybody: &[AccountFacts]) -> i64 {
+        i64::try_from(everybody.len()).unwrap()
+    }
+
+    pub fn end<'a>(&self, next: &'a Value, applied: bool) -> RunEnd<'a> {
+        RunEnd { next, rows: 1, fingerprint: "f", applied }
+    }
+
+    pub async fn finish(&self, world: &World, applied: bool) {
+        world.sync.finish_complete(&self.cause, &self.fence, &self.end(&json!("next"), applied)).await.unwrap();
+        world.sync.end_run(self.id, "complete", None, &Value::Null, None).await.unwrap();
+    }
+}
+
+pub fn cause(source: &str) -> Cause {
+    Cause { source: Some(source.to_owned()), class: Class::Prompt, effective_at: None, received_at: None, via: "test" }
+}
+
+/// An active user of this userName, which is also its native id.
+pub fn person(name: &str) -> AccountFacts {
+    AccountFacts {
+        native_id: name.to_owned(),
+        external_id: None,
+        profile: Profile { user_name: Some(name.to_owned()), ..Profile::default() },
+        standing: Standing::Active,
+        starts_at: None,
+        ends_at: None,
+        kind: None,
+        attributes: json!({}),
+        groups: None,
+    }
+}
+
+pub fn number(number: &str, facts: AccountFacts) -> AccountFacts {
+    AccountFacts { profile: Profile { employee_number: Some(number.to_owned()), ..facts.profile }, ..facts }
+}
+
+pub fn standing(standing: Standing, facts: AccountFacts) -> AccountFacts {
+    AccountFacts { standing, ..facts }
+}
+
+pub fn in_groups(groups: &[&str], facts: AccountFacts) -> AccountFacts {
+    AccountFacts { groups: Some(groups.iter().map(|g| (*g).to_owned()).collect()), ..facts }
+}
+
+fn facts_of(row: &AccountRow) -> AccountFacts {
+    AccountFacts {
+        native_id: row.native_id.clone(),
+        external_id: row.external_id.clone(),
+        profile: row.profile.clone(),
+        standing: row.fact,
+        attributes: row.attributes.clone(),
+        ..person("")
+    }
+}
+
+/// Waits until `true`, at most 20 s.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! Downstreams that fail: everything stays owed, is shown, and is done once they are well; nobody waits for a neighbour.
+
+use lifecycle::Standing;
+use serde_json::json;
+
+use crate::store::{Mood, Store};
+use crate::world::{Setup, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_downstream_that_is_away_could_not_do_stays_owed_and_is_done_later() {
+    let web = Store::new();
+    web.becomes(Mood::Away);
+    let world = Setup::of([("web", &web)]).start().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    let tried = || async { world.delivery(&ana, "web").await["attempts"].as_i64().is_some_and(|n| n >= 2) };
+    eventually("it is tried again", tried).await;
+    assert_eq!(world.receipt(event, "web").await["state"], "owed", "no answer, no receipt");
+    assert_eq!(world.revoker.directory.owed().await.unwrap()["web"], (1, 0));
+    assert!(world.delivery(&ana, "web").await["last_error"].as_str().unwrap().contains("connection refused"));
+
+    web.becomes(Mood::Well);
+    world.until(event, "web", "settled").await;
+    assert_eq!(web.of_user("ana"), Vec::<String>::new());
+    assert!(world.revoker.directory.owed().await.unwrap().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_downstream_refuses_is_shown_as_stuck_until_it_is_mended() {
+    let web = Store::new();
+    web.becomes(Mood::Refuses("ana"));
+    let world = Setup::of([("web", &web)]).start().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    let stuck = world.until(event, "web", "stuck").await;
+    assert!(stuck["note"].as_str().unwrap().contains("too long for its column"), "{stuck}");
+    assert_eq!(world.console.revocation(event).await.unwrap().unwrap().state, "stuck");
+    assert_eq!(world.revoker.directory.owed().await.unwrap()["web"], (1, 1));
+
+    web.becomes(Mood::Well);
+    // A new order is due at once, and its pass answers for what waited before it.
+    let revocation = world.revoke(&ana).await;
+    world.until(revocation, "web", "settled").await;
+    let recovered = world.until(event, "web", "settled").await;
+    assert_eq!((&recovered["at"]["stuck"], &recovered["note"]), (&json!(null), &json!(null)));
+    assert_eq!(web.of_user("ana"), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_that_a_downstream_cannot_take_does_not_stand_in_front_of_the_others() {
+    let web = Store::new();
+    web.becomes(Mood::Refuses("p3"));
+    let mut world = Setup::of([("web", &web)]).idle().await;
+    world.follow();
+    let mut events = Vec::new();
+    for n in 0..7 {
+        let name = format!("p{n}");
+        let account = world.person(&name).await;
+        web.sign_in(&name, &format!("session of {name}"));
+        events.push(world.set(&account, Standing::Inactive).await);
+    }
+    eventually("all are owed", || async { world.count("SELECT count(*) FROM working.deliveries").await == 7 }).await;
+    world.deliver();
+    world.until(events[3], "web", "stuck").await;
+    assert_eq!(
+        world.count("SELECT count(*) FROM ledger.receipts WHERE state = 'stuck'").await,
+        1,
+        "and nobody with him"
+    );
+    for (n, event) in events.iter().enumerate() {
+        let state = if n == 3 { "stuck" } else { "settled" };
+        world.until(*event, "web", state).await;
+    }
+    let left: Vec<String> = (0..7).flat_map(|n| web.of_user(&format!("p{n}"))).collect();
+    assert_eq!(left, ["session of p3"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_downstream_that_hangs_delays_no_other() {
+    let (web, shop) = (Store::new(), Store::new());
+    web.becomes(Mood::Hangs);
+    let world = Setup::of([("web", &web), ("shop", &shop)]).start().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    shop.sign_in("ana", "s1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    world.until(event, "shop", "settled").await;
+    assert_eq!(world.receipt(event, "web").await["state"], "owed");
+    assert_eq!(world.console.revocation(event).await.unwrap().unwrap().state, "owed", "the worst of them");
+    web.becomes(Mood::Well);
+    world.until(event, "web", "settled").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_event_brought_is_found_by_the_clock() {
+    let web = Store::new();
+    let mut world = Setup::of([("web", &web)]).idle().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    assert_eq!(world.revoker.reconcile_once().await.unwrap(), 0, "it may still be on its way");
+    let aged = "UPDATE ledger.events SET recorded_at = recorded_at - interval '1 minute'";
+    sqlx::query(aged).execute(&world.owner).await.unwrap();
+    assert_eq!(world.revoker.reconcile_once().await.unwrap(), 1);
+    world.deliver();
+    world.until(event, "web", "settled").await;
+    assert_eq!(world.revoker.reconcile_once().await.unwrap(), 0);
+
+    sqlx::query("DELETE FROM working.deliveries").execute(&world.owner).await.unwrap();
+    web.sign_in("ana", "w2");
+    assert_eq!(world.revoker.reconcile_once().await.unwrap(), 1);
+    eventually("whoever is suspended is looked for", || async { web.of_user("ana").is_empty() }).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_that_were_leased_are_worked_off_before_the_revoker_stops() {
+    let web = Store::new();
+    web.becomes(Mood::Hangs);
+    let world = Setup::of([("web", &web)]).start().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    world.set(&ana, Standing::Inactive).await;
+    eventually("a pass has begun", || async { !world.delivery(&ana, "web").await["lease"].is_null() }).await;
+    let stopping = world.stop();
+    web.becomes(Mood::Well);
+    stopping.await;
+    assert_eq!(web.of_user("ana"), Vec::<String>::new(), "the pass that had begun was finished");
+}
