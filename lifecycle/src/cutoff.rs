@@ -119,8 +119,8 @@ mod tests {
 
         #[test]
         fn a_cutoff_survives_being_stored(a in cutoff()) {
-            let stored = serde_json::to_value(a).unwrap();
-            prop_assert_eq!(serde_json::from_value::<Cutoff>(stored).unwrap(), a);
+            let stored = serde_json::to_value(a).expect("plain data");
+            prop_assert_eq!(serde_json::from_value::<Cutoff>(stored).expect("what was stored"), a);
         }
     }
 }
