@@ -5,6 +5,7 @@ GRANT USAGE ON SCHEMA scratch TO leaver_sync;
 GRANT USAGE ON SCHEMA secrets TO leaver_sync, leaver_console;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA directory TO leaver_sync;
+REVOKE UPDATE, DELETE ON directory.plan_items FROM leaver_sync;
 GRANT INSERT ON ledger.events, ledger.event_context, ledger.pending TO leaver_sync;
 GRANT SELECT (id, event_id) ON ledger.events TO leaver_sync;
 GRANT SELECT, INSERT, UPDATE ON ledger.parked TO leaver_sync;

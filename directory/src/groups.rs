@@ -68,7 +68,7 @@ impl Directory {
                 match *column {
                     "id" => query.push(" AND native_id = ").push_bind(value.clone()),
                     "externalId" => query.push(" AND external_id = ").push_bind(value.clone()),
-                    _ => query.push(" AND lower(display_name) = ").push_bind(value.to_lowercase()),
+                    _ => query.push(" AND lower(display_name) = lower(").push_bind(value.clone()).push(")"),
                 };
             }
             query

@@ -26,8 +26,11 @@ impl Candidates {
             profiles.iter().filter(|_| asked).filter_map(|p| p.field(rule)).map(str::to_owned).collect()
         };
         let numbers = values("employeeNumber");
-        let names: Vec<String> = values("userName").iter().map(|n| n.to_lowercase()).collect();
-        let buckets: BTreeSet<i32> = numbers.iter().chain(&names).map(|v| bucket(v)).collect();
+        // The database's lower() may know ASCII only, so a name is asked for as it was sent and as we lower it.
+        let sent = values("userName");
+        let lowered: Vec<String> = sent.iter().map(|n| n.to_lowercase()).collect();
+        let names: Vec<String> = sent.iter().chain(&lowered).cloned().collect();
+        let buckets: BTreeSet<i32> = numbers.iter().chain(&lowered).map(|v| bucket(v)).collect();
         let buckets: Vec<i32> = buckets.into_iter().collect();
         sqlx::query!(
             "SELECT count(pg_advisory_xact_lock(1279607122, b)) FROM (SELECT b FROM UNNEST($1::int4[]) AS u(b) ORDER BY b OFFSET 0) o",
@@ -37,7 +40,8 @@ impl Candidates {
         .await?;
         let rows = sqlx::query!(
             "SELECT id, user_name, employee_number FROM directory.identities
-             WHERE (employee_number = ANY($1) OR lower(user_name) = ANY($2)) AND state NOT IN ('merged', 'erased')",
+             WHERE (employee_number = ANY($1) OR lower(user_name) = ANY(ARRAY(SELECT lower(n) FROM UNNEST($2::text[]) AS n)))
+               AND state NOT IN ('merged', 'erased')",
             &numbers,
             &names
         )

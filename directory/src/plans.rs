@@ -108,12 +108,6 @@ impl Directory {
         Ok(count.unsigned_abs())
     }
 
-    /// A complete run that has nothing to hold answers what an earlier one held.
-    pub async fn supersede_held(&self, source: &str) -> Result<()> {
-        supersede(&mut *self.pool.acquire().await?, source).await?;
-        Ok(())
-    }
-
     pub async fn plans(&self, held_only: bool) -> Result<Vec<PlanRow>> {
         let rows = sqlx::query!(
             "SELECT id, source, state, counts, reasons, created_at, decided_at, decided_by FROM directory.plans

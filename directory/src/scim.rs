@@ -58,16 +58,20 @@ impl Directory {
                 match condition {
                     UserFilter::Id(v) => query.push(" AND native_id = ").push_bind(v.clone()),
                     UserFilter::ExternalId(v) => query.push(" AND external_id = ").push_bind(v.clone()),
-                    UserFilter::UserName(v) => query.push(" AND lower(user_name) = ").push_bind(v.to_lowercase()),
-                    UserFilter::DisplayName(v) => query.push(" AND lower(display_name) = ").push_bind(v.to_lowercase()),
+                    UserFilter::UserName(v) => {
+                        query.push(" AND lower(user_name) = lower(").push_bind(v.clone()).push(")")
+                    }
+                    UserFilter::DisplayName(v) => {
+                        query.push(" AND lower(display_name) = lower(").push_bind(v.clone()).push(")")
+                    }
                     UserFilter::Email { value, kind } => {
                         query.push(
                             " AND EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(attributes -> 'emails')
-                                  WHEN 'array' THEN attributes -> 'emails' ELSE '[]' END) e WHERE lower(e ->> 'value') = ",
+                                  WHEN 'array' THEN attributes -> 'emails' ELSE '[]' END) e WHERE lower(e ->> 'value') = lower(",
                         );
-                        query.push_bind(value.to_lowercase());
+                        query.push_bind(value.clone()).push(")");
                         if let Some(kind) = kind {
-                            query.push(" AND lower(e ->> 'type') = ").push_bind(kind.to_lowercase());
+                            query.push(" AND lower(e ->> 'type') = lower(").push_bind(kind.clone()).push(")");
                         }
                         query.push(")")
                     }

@@ -154,7 +154,6 @@ impl SyncWorker {
             report.outcome = Outcome::Held;
         } else {
             self.directory.release_all(&cause(class), fence).await?;
-            self.directory.supersede_held(name).await?;
             report.outcome = Outcome::Complete;
         }
         self.directory.finish_complete(&cause(class), fence, &end).await?;

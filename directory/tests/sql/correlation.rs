@@ -1,5 +1,6 @@
 //! Which accounts are one person: found by the rules, never twice under concurrency, merged when found later.
 
+use directory::UserFilter;
 use lifecycle::Standing;
 use uuid::Uuid;
 
@@ -17,6 +18,18 @@ async fn accounts_are_one_person_by_number_or_by_name_without_case() {
     assert_eq!(world.identity(stranger.identity_id).await.accounts.len(), 1, "a source without rules links to nobody");
     let other = world.create("okta", number("2", person("a.smith"))).await;
     assert_ne!(other.identity_id, by_number.identity_id, "another number is another person, in spite of the name");
+}
+
+#[tokio::test]
+async fn names_beyond_ascii_are_found_whatever_the_database_knows_of_their_case() {
+    let world = World::new().await;
+    world.pull("hr", &[person("ÅSA"), person("øyvind")]).await;
+    let same = world.create("okta", person("ÅSA")).await;
+    let lowered = world.create("okta", person("ØYVIND")).await;
+    assert_eq!(same.identity_id, world.who("hr:ÅSA").await.id);
+    assert_eq!(lowered.identity_id, world.who("hr:øyvind").await.id);
+    let found = [UserFilter::UserName("ÅSA".to_owned())];
+    assert_eq!(world.sync.users("okta", &found, 0, 10).await.unwrap().1, 1, "an identity provider finds whom it sent");
 }
 
 #[tokio::test]
