@@ -74,12 +74,8 @@ async fn measure(rate: &Rate) {
         gone.saturating_record(micros(end));
     }
     let hops = Hops::read(&world.site().path("data"), rate.changes).await;
-    println!(
-        "## {} {} per second, {} changes, {LIVE} live sessions\n",
-        if rate.per_second == 1 { "One change" } else { "Changes:" },
-        rate.per_second,
-        rate.changes
-    );
+    let title = if rate.per_second == 1 { "One change".to_owned() } else { format!("{} changes", rate.per_second) };
+    println!("## {title} per second, {} changes, {LIVE} live sessions\n", rate.changes);
     println!("| ms | p50 | p99 | max |\n|---|---|---|---|");
     row("PATCH sent → session gone", &gone);
     row("PATCH sent → answered", &answered);
