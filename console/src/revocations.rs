@@ -80,11 +80,10 @@ pub(crate) async fn read(
             }
             None if left.is_zero() => {
                 // The request is durable, but the revoker has not taken it yet; any other id is unknown.
-                let request = console
-                    .directory
-                    .request(id)
-                    .await
-                    .map_err(|_| Problem::new(404, format!("no revocation has the id {id}")))?;
+                let request = console.directory.request(id).await.map_err(|error| match error {
+                    directory::Error::Refused(_) => Problem::new(404, format!("no revocation has the id {id}")),
+                    other => other.into(),
+                })?;
                 return Ok(Json(
                     json!({"id": id, "state": "owed", "at": directory::instant::text(&request.asked_at), "receipts": [], "reached": false}),
                 ));

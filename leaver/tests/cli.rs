@@ -394,7 +394,7 @@ examples:
     ! rule "mover"  recheck is unsupported by web
                    help: add `else: revoke_sessions`
     ✓ database     embedded PostgreSQL, will live in leaver-data/postgres
-    ✓ people       [folder]/people.csv, 1 rows, key employeeNumber unique
+    ✓ people       [folder]/people.csv, 1 row, key employeeNumber unique
     ✗ web          the downstream could not be reached
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml
@@ -411,7 +411,7 @@ examples:
     {yellow}!{/} {bold}rule "mover"{/}  recheck is unsupported by web
                    help: add `{cyan}else: revoke_sessions{/}`
     {green}✓{/} {bold}database{/}     embedded PostgreSQL, will live in leaver-data/postgres
-    {green}✓{/} {bold}people{/}       [folder]/people.csv, 1 rows, key employeeNumber unique
+    {green}✓{/} {bold}people{/}       [folder]/people.csv, 1 row, key employeeNumber unique
     {red}✗{/} {bold}web{/}          the downstream could not be reached
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml

@@ -128,6 +128,7 @@ impl SyncWorker {
                 let text = sentence(&error);
                 let failures = self.finish(name, "backed_off", Some(&text), None, true).await;
                 let pause = pause_after(&error, failures);
+                self.note(name, "backed_off", Some(&text), Some(Utc::now() + pause)).await;
                 tracing::warn!(
                     source.name = name,
                     error = text,

@@ -67,7 +67,9 @@ impl Pull for Csv {
             many => format!(", {many} parked"),
         };
         let (path, key) = (self.config.path.display(), &self.config.key);
-        Ok(format!("{path}, {} rows, key {key} unique{parked}", people.rows()))
+        let rows = people.rows();
+        let noun = if rows == 1 { "row" } else { "rows" };
+        Ok(format!("{path}, {rows} {noun}, key {key} unique{parked}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the directory promises of its SQL, shown on a real PostgreSQL; each test has a database of its own.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod apply;
 mod bursts;

@@ -1,6 +1,6 @@
 //! The relay between a real directory and the bus: nothing lost, nothing out of order, one relay at a time.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[path = "../../../directory/tests/sql/database.rs"]
 mod database;

@@ -1,6 +1,6 @@
 //! The revoker on a real directory and bus, over stores that may misbehave.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[path = "../../../directory/tests/sql/database.rs"]
 mod database;

@@ -1,6 +1,6 @@
 //! What identity providers send, and what is understood.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod groups;
 mod patches;
