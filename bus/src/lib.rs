@@ -20,6 +20,23 @@ pub enum Topic {
     Lifecycle(Lane),
     /// All cutoffs of a subject; read from its start it is the revocation state.
     Revocations,
+    /// What became of each revocation at each downstream.
+    Receipts,
+}
+
+impl Topic {
+    pub const ALL: [Topic; 4] =
+        [Topic::Lifecycle(Lane::Urgent), Topic::Lifecycle(Lane::Bulk), Topic::Revocations, Topic::Receipts];
+
+    /// The name without a prefix, such as `lifecycle.urgent.v1`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Topic::Lifecycle(Lane::Urgent) => "lifecycle.urgent.v1",
+            Topic::Lifecycle(Lane::Bulk) => "lifecycle.bulk.v1",
+            Topic::Revocations => "revocations.v1",
+            Topic::Receipts => "receipts.v1",
+        }
+    }
 }
 
 /// One record. Records of one key keep their order.
@@ -30,25 +47,55 @@ pub struct Record {
     /// Of the event; for [`Topic::Revocations`] the subject's.
     pub id: Uuid,
     pub body: Arc<str>,
+    /// The W3C `traceparent` of what caused it (Trace Context §3.2), if it is traced.
+    pub trace: Option<Arc<str>>,
 }
 
-/// Records as a subscriber gets them, with the bus's timestamp. They count as taken only once [`Batch::acknowledge`] is
-/// called; dropped unacknowledged, they come again.
-pub struct Batch {
-    pub records: Vec<Record>,
+/// A record as a subscriber gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    pub record: Record,
+    /// The bus's own timestamp.
     pub published_at: DateTime<Utc>,
+}
+
+/// Something on a topic that nobody can understand. It is told once and not sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Topic, partition and offset.
+    pub place: String,
+    pub reason: String,
+}
+
+/// Records as a subscriber gets them. They count as taken only once [`Batch::acknowledge`] is called; dropped unacknowledged,
+/// they come again.
+pub struct Batch {
+    pub records: Vec<Received>,
+    pub unreadable: Vec<Unreadable>,
     acknowledge: Box<dyn FnOnce() + Send>,
 }
 
 impl Batch {
-    pub fn new(records: Vec<Record>, published_at: DateTime<Utc>, acknowledge: impl FnOnce() + Send + 'static) -> Self {
-        Self { records, published_at, acknowledge: Box::new(acknowledge) }
+    pub fn new(
+        records: Vec<Received>,
+        unreadable: Vec<Unreadable>,
+        acknowledge: impl FnOnce() + Send + 'static,
+    ) -> Self {
+        Self { records, unreadable, acknowledge: Box::new(acknowledge) }
     }
 
     /// Says that the effect of every record here is durable.
     pub fn acknowledge(self) {
         (self.acknowledge)();
     }
+}
+
+/// Why a record will never be taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// [`Record::id`].
+    pub id: Uuid,
+    pub reason: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +106,12 @@ pub enum Error {
     /// Wait, then publish again.
     #[error("the bus could not be reached")]
     Unavailable(#[source] BoxError),
+    /// Park these; every other record of the same call was acknowledged.
+    #[error("the bus will never take {} of the records", .0.len())]
+    Refused(Vec<Refused>),
+    /// Ask a human: the bus is not as Leaver needs it, or may not be used.
+    #[error("the bus cannot be used as it is configured")]
+    Unusable(#[source] BoxError),
     /// Stop: the bus is shutting down.
     #[error("the bus is closed")]
     Closed,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Batch, Bus, Error, Record, Subscription, Topic};
+use crate::{Batch, Bus, Error, Received, Record, Subscription, Topic};
 
 /// How many batches may wait for a subscriber before publishing waits too.
 const DEPTH: usize = 16;
@@ -24,8 +24,7 @@ pub struct Local {
 }
 
 struct Envelope {
-    records: Vec<Record>,
-    published_at: chrono::DateTime<Utc>,
+    records: Vec<Received>,
     taken: oneshot::Sender<()>,
 }
 
@@ -52,10 +51,11 @@ impl Local {
 impl Bus for Local {
     async fn publish(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error> {
         let published_at = Utc::now();
+        let records: Vec<Received> = records.into_iter().map(|record| Received { record, published_at }).collect();
         let mut answers = Vec::new();
         for key in self.durable.iter().filter(|(_, t)| *t == topic) {
             let (taken, answer) = oneshot::channel();
-            let envelope = Envelope { records: records.clone(), published_at, taken };
+            let envelope = Envelope { records: records.clone(), taken };
             self.line(*key).await?.send(envelope).await.map_err(|_| Error::NotAcknowledged)?;
             answers.push(answer);
         }
@@ -78,9 +78,9 @@ struct Line(mpsc::Receiver<Envelope>);
 #[async_trait]
 impl Subscription for Line {
     async fn next(&mut self) -> Result<Batch, Error> {
-        let Envelope { records, published_at, taken } = self.0.recv().await.ok_or(Error::Closed)?;
+        let Envelope { records, taken } = self.0.recv().await.ok_or(Error::Closed)?;
         // The publisher may have gone meanwhile; then nobody waits for the answer, and the records come again.
-        Ok(Batch::new(records, published_at, move || {
+        Ok(Batch::new(records, Vec::new(), move || {
             if taken.send(()).is_err() {
                 tracing::debug!("the publisher is gone; the records come again")
             }

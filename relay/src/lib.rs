@@ -154,6 +154,7 @@ impl Relay {
                 key: c.subject,
                 id: c.subject,
                 body: json!({"subject": c.subject, "revision": c.revision, "scopes": c.scopes}).to_string().into(),
+                trace: None,
             })
             .collect();
         self.bus.publish(Topic::Revocations, records).await?;
@@ -173,7 +174,8 @@ async fn carry(
 ) -> Landed {
     let ids: Vec<i64> = events.iter().map(|e| e.id).collect();
     let subjects = events.iter().map(|e| e.subject).collect();
-    let records = events.into_iter().map(|e| Record { key: e.subject, id: e.event_id, body: e.body.into() }).collect();
+    let record = |e: PendingEvent| Record { key: e.subject, id: e.event_id, body: e.body.into(), trace: None };
+    let records = events.into_iter().map(record).collect();
     let done = async {
         bus.publish(Topic::Lifecycle(lane), records).await?;
         directory.acknowledge(0, lane, &ids).await?;

@@ -16,6 +16,12 @@ use crate::{GROUP, Revoker};
 /// How many batches may be decided at once.
 const AT_ONCE: usize = 4;
 
+/// An event that the bus told, and when.
+pub(crate) struct Told {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+}
+
 impl Revoker {
     /// Consumes one lane until `stop`. A batch is acknowledged once its decisions are durable; while the database is away it
     /// is tried again, so nothing is skipped.
@@ -33,22 +39,21 @@ impl Revoker {
     }
 
     async fn take(&self, batch: Batch, stop: &CancellationToken) {
-        let ids: Vec<Uuid> = batch.records.iter().map(|r| r.id).collect();
-        let published_at = batch.published_at;
-        if self.decide_until_durable(&ids, published_at, stop).await {
+        let told: Vec<Told> = batch.records.iter().map(|r| Told { id: r.record.id, at: r.published_at }).collect();
+        if self.decide_until_durable(&told, stop).await {
             batch.acknowledge();
         }
     }
 
-    async fn decide_until_durable(&self, ids: &[Uuid], published_at: DateTime<Utc>, stop: &CancellationToken) -> bool {
+    async fn decide_until_durable(&self, told: &[Told], stop: &CancellationToken) -> bool {
         let mut wait = Duration::from_millis(50);
         loop {
-            match self.decide(ids, published_at).await {
+            match self.decide(told).await {
                 Ok(()) => return true,
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        events = ids.len(),
+                        events = told.len(),
                         "decisions could not be written; trying again"
                     );
                 }
@@ -61,21 +66,21 @@ impl Revoker {
         }
     }
 
-    async fn decide(&self, ids: &[Uuid], published_at: DateTime<Utc>) -> directory::Result<()> {
-        let events = self.directory.undecided(ids).await?;
-        let made = self.judge_all(events, published_at).await?;
+    async fn decide(&self, told: &[Told]) -> directory::Result<()> {
+        let ids: Vec<Uuid> = told.iter().map(|t| t.id).collect();
+        let events = self.directory.undecided(&ids).await?;
+        let made = self.judge_all(events, told).await?;
         if !made.is_empty() {
             self.metrics.decisions.inc_by(self.directory.decide(&made).await? as u64);
         }
         Ok(())
     }
 
-    /// Decides events; before a reinstatement the suspension that it ends, should that one come later.
-    pub(crate) async fn judge_all(
-        &self,
-        events: Vec<Undecided>,
-        published_at: DateTime<Utc>,
-    ) -> directory::Result<Vec<Made>> {
+    /// Decides events; before a reinstatement the suspension that it ends, should that one come later. What the bus did not
+    /// tell counts as told now.
+    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &[Told]) -> directory::Result<Vec<Made>> {
+        let now = Utc::now();
+        let told_at = |event: &Undecided| told.iter().find(|t| t.id == event.event_id).map_or(now, |t| t.at);
         let mut made: Vec<Made> = Vec::new();
         for event in events {
             if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged
@@ -85,12 +90,14 @@ impl Revoker {
             if event.event_type == EventType::IdentityReinstated {
                 for earlier in self.directory.undecided_before(&event).await? {
                     if !made.iter().any(|m| m.event.id == earlier.id) {
-                        made.push(self.judge(earlier, published_at));
+                        let at = told_at(&event);
+                        made.push(self.judge(earlier, at));
                     }
                 }
             }
             if !made.iter().any(|m| m.event.id == event.id) {
-                made.push(self.judge(event, published_at));
+                let at = told_at(&event);
+                made.push(self.judge(event, at));
             }
         }
         Ok(made)

@@ -23,7 +23,7 @@ async fn an_event_is_pending_until_its_effect_is_durable() {
     let mut bulk = relay.listen(BULK).await;
     let ana = world.person("ana").await;
     let batch = next(&mut bulk).await;
-    assert_eq!(batch.records.iter().map(|r| r.key).collect::<Vec<_>>(), [ana.identity_id]);
+    assert_eq!(batch.records.iter().map(|r| r.record.key).collect::<Vec<_>>(), [ana.identity_id]);
     assert_eq!(world.pending().await, 1, "it is published, but nobody has acknowledged it");
     batch.acknowledge();
     eventually("it is no longer pending", || async { world.pending().await == 0 }).await;
@@ -37,11 +37,11 @@ async fn what_was_published_in_vain_is_published_again() {
     let mut bulk = relay.listen(BULK).await;
     world.person("ana").await;
     let first = next(&mut bulk).await;
-    let lost: Vec<Uuid> = first.records.iter().map(|r| r.id).collect();
+    let lost: Vec<Uuid> = first.records.iter().map(|r| r.record.id).collect();
     drop(first);
     assert_eq!(world.pending().await, 1);
     let second = next(&mut bulk).await;
-    assert_eq!(second.records.iter().map(|r| r.id).collect::<Vec<_>>(), lost);
+    assert_eq!(second.records.iter().map(|r| r.record.id).collect::<Vec<_>>(), lost);
     second.acknowledge();
     eventually("it is no longer pending", || async { world.pending().await == 0 }).await;
     relay.stop().await;
@@ -78,7 +78,7 @@ async fn events_of_one_person_arrive_in_the_order_of_their_history() {
         let mut count = 0;
         while count < 60 {
             let batch = next(&mut urgent).await;
-            for record in &batch.records {
+            for record in batch.records.iter().map(|r| &r.record) {
                 let body: Value = serde_json::from_str(&record.body).unwrap();
                 let before = last.insert(record.key, body["version"].as_i64().unwrap()).unwrap_or(0);
                 assert_eq!(body["prev"], before, "each event follows the one before it in its lane");
@@ -103,11 +103,11 @@ async fn a_person_whose_event_is_under_way_waits_and_nobody_else_does() {
     world.set(&ana, Standing::Active).await;
     world.set(&bob, Standing::Inactive).await;
     let other = next(&mut urgent).await;
-    assert_eq!(other.records.iter().map(|r| r.key).collect::<Vec<_>>(), [bob.identity_id], "and nothing of ana");
+    assert_eq!(other.records.iter().map(|r| r.record.key).collect::<Vec<_>>(), [bob.identity_id], "and nothing of ana");
     other.acknowledge();
     under_way.acknowledge();
     let later = next(&mut urgent).await;
-    assert_eq!(later.records.iter().map(|r| r.key).collect::<Vec<_>>(), [ana.identity_id]);
+    assert_eq!(later.records.iter().map(|r| r.record.key).collect::<Vec<_>>(), [ana.identity_id]);
     later.acknowledge();
     relay.stop().await;
 }
@@ -131,12 +131,12 @@ async fn an_event_that_commits_after_later_ones_is_found() {
     let mut bulk = relay.listen(BULK).await;
     world.person("ana").await;
     let batch = next(&mut bulk).await;
-    assert!(batch.records.iter().all(|r| r.id != late));
+    assert!(batch.records.iter().all(|r| r.record.id != late));
     batch.acknowledge();
     eventually("ana's event is done", || async { world.pending().await == 0 }).await;
     open.commit().await.unwrap();
     let batch = next(&mut bulk).await;
-    assert_eq!(batch.records.iter().map(|r| r.id).collect::<Vec<_>>(), [late], "though its number is lower");
+    assert_eq!(batch.records.iter().map(|r| r.record.id).collect::<Vec<_>>(), [late], "though its number is lower");
     batch.acknowledge();
     relay.stop().await;
 }
@@ -155,7 +155,7 @@ async fn of_two_relays_one_works_and_the_other_takes_over_when_it_stops() {
     let mut told = Vec::new();
     while told.len() < 10 {
         let batch = next(&mut from_one).await;
-        told.extend(batch.records.iter().map(|r| r.key));
+        told.extend(batch.records.iter().map(|r| r.record.key));
         batch.acknowledge();
     }
     eventually("nothing is pending", || async { world.pending().await == 0 }).await;
@@ -165,7 +165,7 @@ async fn of_two_relays_one_works_and_the_other_takes_over_when_it_stops() {
     one.stop().await;
     let late = world.person("late").await;
     let batch = next(&mut from_two).await;
-    let keys: Vec<Uuid> = batch.records.iter().map(|r| r.key).collect();
+    let keys: Vec<Uuid> = batch.records.iter().map(|r| r.record.key).collect();
     assert_eq!(keys, [late.identity_id], "the first that two tells: while one worked, it published nothing");
     batch.acknowledge();
     world.until_held_by("two").await;
@@ -184,7 +184,7 @@ async fn a_relay_that_crashed_is_replaced_when_its_lease_has_run_out() {
     world.until_held_by("one").await;
     sqlx::query("UPDATE working.leases SET until = now() - interval '1 s'").execute(&world.owner).await.unwrap();
     let batch = next(&mut from_two).await;
-    assert_eq!(batch.records[0].key, ana.identity_id);
+    assert_eq!(batch.records[0].record.key, ana.identity_id);
     batch.acknowledge();
     two.stop().await;
 }
@@ -229,6 +229,6 @@ async fn cutoffs_are_told_as_they_are_now_and_again_when_they_changed_meanwhile(
 
 /// Subject, revision and generation in force of the one record.
 fn told(batch: &Batch) -> (Uuid, Value, Value) {
-    let body: Value = serde_json::from_str(&batch.records[0].body).unwrap();
-    (batch.records[0].key, body["revision"].clone(), body["scopes"]["*"]["generation"].clone())
+    let body: Value = serde_json::from_str(&batch.records[0].record.body).unwrap();
+    (batch.records[0].record.key, body["revision"].clone(), body["scopes"]["*"]["generation"].clone())
 }

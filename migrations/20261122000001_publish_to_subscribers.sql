@@ -1,0 +1,30 @@
+-- What subscribers outside are told: subjects by the names that they know, receipts, and what the bus could not carry.
+
+ALTER TABLE ledger.cutoff_subjects ADD COLUMN published jsonb NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN ledger.cutoff_subjects.published IS 'the subject''s names for subscribers, by publish.subjects: opaque ids and keyed hashes';
+
+ALTER TABLE ledger.revocations ADD COLUMN trace text;
+COMMENT ON COLUMN ledger.revocations.trace IS 'W3C traceparent of what caused it; null where nothing is traced';
+
+CREATE TABLE ledger.pending_receipts (
+    shard smallint NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    record_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    body text NOT NULL,
+    PRIMARY KEY (shard, id)
+);
+COMMENT ON TABLE ledger.pending_receipts IS 'durable: records for the receipts topic; a row exists until the bus acknowledged it';
+
+CREATE TABLE working.publications (
+    name text PRIMARY KEY,
+    digest text NOT NULL,
+    since timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE working.publications IS 'operational: which topics were filled from their beginning, and by which names of subjects';
+
+GRANT SELECT, DELETE ON ledger.pending_receipts TO leaver_relay;
+GRANT SELECT, INSERT, UPDATE ON ledger.parked TO leaver_relay, leaver_revoker;
+GRANT INSERT ON ledger.pending_receipts TO leaver_revoker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON working.publications TO leaver_revoker;
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger, working TO leaver_console;
