@@ -6,7 +6,7 @@ use crate::check::{Check, describe, literal};
 use crate::expression::{Fault, evaluate};
 use crate::facts::Facts;
 use crate::problem::similar;
-use crate::vocabulary::{FUNCTIONS, Kind, MACROS, METHODS};
+use crate::vocabulary::{HMAC, Kind, MACROS, METHODS};
 
 impl Check<'_> {
     pub(crate) fn call(&mut self, id: u64, call: &mut CallExpr) -> Kind {
@@ -45,9 +45,16 @@ impl Check<'_> {
     /// what could be said of them would be echo.
     fn function(&mut self, id: u64, call: &CallExpr) -> bool {
         let (name, method) = (call.func_name.as_str(), call.target.is_some());
-        let known = if method { METHODS } else { FUNCTIONS };
+        let known = if method { METHODS.to_vec() } else { self.scope.functions() };
+        if known.contains(&name) {
+            if name == HMAC && call.args.len() != 1 {
+                let at = self.tokens.before(self.tokens.of(id).start, name);
+                self.faults.push(Fault::new(at, "`hmac` takes one text, as in `hmac(identity.email)`"));
+            }
+            return true;
+        }
         // Operators have names too, of other signs.
-        if known.contains(&name) || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
             return true;
         }
         let at = self.tokens.before(self.tokens.of(id).start, name);

@@ -30,7 +30,7 @@ pub(crate) struct Check<'t> {
     pub(crate) tokens: Tokens<'t>,
     /// How many expressions are around this one.
     depth: usize,
-    scope: Scope,
+    pub(crate) scope: Scope,
     /// Variables of the macros around, innermost last.
     locals: Vec<(String, Kind)>,
     reads: Reads,

@@ -4,10 +4,10 @@ use lifecycle::{Action, EventType};
 
 use crate::example;
 use crate::expression::Expression;
+use crate::naming::problem;
 use crate::place::Place;
 use crate::policy::{Mention, Policy, Rule};
 use crate::problem::Problem;
-use crate::subject::problem;
 use crate::trial::{self, Trial};
 use crate::vocabulary::{Scope, Words};
 use crate::yaml::{self, Content, Node};

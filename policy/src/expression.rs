@@ -23,7 +23,15 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
 });
 
 /// Built once: making a root context costs twenty evaluations.
-static ROOT: LazyLock<Context<'static, 'static>> = LazyLock::new(|| Context::with_env(Arc::clone(&ENVIRONMENT)));
+pub(crate) static ROOT: LazyLock<Root> = LazyLock::new(root);
+
+/// The functions that an expression may call.
+pub(crate) type Root = Context<'static, 'static>;
+
+/// The functions that every expression may call.
+pub(crate) fn root() -> Root {
+    Context::with_env(Arc::clone(&ENVIRONMENT))
+}
 
 /// The parser recurses for every bracket and operator, with large frames: on the stack of its caller a dozen brackets may end the
 /// process. On this one all that is not [`LONGEST`] is read to its end or to the parser's own limit.
@@ -116,7 +124,17 @@ pub(crate) fn evaluate<T>(
     facts: &Facts<'_>,
     read: impl FnOnce(&CowVal<'_, '_>) -> Result<T, EvaluationError>,
 ) -> Result<T, EvaluationError> {
-    let root: &Context<'_, '_> = &ROOT;
+    evaluate_with(&ROOT, tree, facts, read)
+}
+
+/// As [`evaluate`], with functions of the caller's.
+pub(crate) fn evaluate_with<T>(
+    root: &Root,
+    tree: &IdedExpr,
+    facts: &Facts<'_>,
+    read: impl FnOnce(&CowVal<'_, '_>) -> Result<T, EvaluationError>,
+) -> Result<T, EvaluationError> {
+    let root: &Context<'_, '_> = root;
     let mut scope = root.new_inner_scope();
     scope.set_variable_resolver(facts);
     let value = Value::resolve_val(tree, &scope)?;

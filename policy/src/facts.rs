@@ -44,6 +44,11 @@ pub(crate) fn account_variable(source: &str) -> String {
     format!("@account({source})")
 }
 
+/// The source whose account a variable holds.
+pub(crate) fn source_of_variable(variable: &str) -> Option<&str> {
+    variable.strip_prefix("@account(")?.strip_suffix(')')
+}
+
 impl VariableResolver for Facts<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         let built = match variable {
@@ -52,7 +57,7 @@ impl VariableResolver for Facts<'_> {
             "group" => self.built.group.get_or_init(|| self.group.map_or_else(null, group)),
             "credential" => self.built.credential.get_or_init(|| self.credential.map_or_else(null, json)),
             _ => {
-                let source = variable.strip_prefix("@account(")?.strip_suffix(')')?;
+                let source = source_of_variable(variable)?;
                 let view = self.identity.and_then(|identity| identity.accounts.get(source));
                 return Some(CowVal::Owned(account(view)));
             }

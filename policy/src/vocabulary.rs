@@ -65,6 +65,8 @@ pub(crate) enum Scope {
     Rule,
     /// The subject of a downstream.
     Subject,
+    /// A name under which subscribers are told of somebody.
+    Publish,
 }
 
 const VARIABLES: [(&str, Kind); 4] =
@@ -80,6 +82,12 @@ impl Scope {
         self.variables()
             .contains(&name)
             .then(|| VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind))?
+    }
+
+    /// Functions called as `f(x)`.
+    pub fn functions(self) -> Vec<&'static str> {
+        let keyed = (self == Scope::Publish).then_some(HMAC);
+        FUNCTIONS.iter().copied().chain(keyed).collect()
     }
 }
 
@@ -118,6 +126,9 @@ impl Kind {
         }
     }
 }
+
+/// The function that hides a value behind a key.
+pub(crate) const HMAC: &str = "hmac";
 
 /// Functions called as `f(x)`. The interpreter's own, without those that read its types as values.
 pub(crate) const FUNCTIONS: &[&str] = &[

@@ -3,6 +3,7 @@
 mod deciding;
 mod examples;
 mod problems;
+mod publishing;
 mod robustness;
 mod subjects;
 
