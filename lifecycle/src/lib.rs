@@ -10,7 +10,9 @@ pub mod delivery;
 pub mod effective;
 pub mod event;
 pub mod must_end;
+pub mod receipt;
 pub mod redact;
+pub mod revocations;
 
 pub use account::{AccountFacts, Change, GroupFacts, Standing, Tombstone};
 pub use action::Action;
@@ -19,3 +21,4 @@ pub use cutoff::Cutoff;
 pub use effective::State;
 pub use event::{Class, Event, EventType, Lane, SubjectKind};
 pub use redact::Secret;
+pub use revocations::{Published, Revocations};
