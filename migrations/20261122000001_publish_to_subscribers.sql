@@ -6,6 +6,9 @@ COMMENT ON COLUMN ledger.cutoff_subjects.published IS 'the subject''s names for 
 ALTER TABLE ledger.revocations ADD COLUMN trace text;
 COMMENT ON COLUMN ledger.revocations.trace IS 'W3C traceparent of what caused it; null where nothing is traced';
 
+-- Whoever is looked for by former names is looked for by those of identities merged into it as well.
+CREATE INDEX identities_merged ON directory.identities (merged_into) WHERE merged_into IS NOT NULL;
+
 CREATE TABLE ledger.pending_receipts (
     shard smallint NOT NULL,
     id bigint GENERATED ALWAYS AS IDENTITY,
@@ -24,6 +27,8 @@ CREATE TABLE working.publications (
 COMMENT ON TABLE working.publications IS 'operational: which topics were filled from their beginning, and by which names of subjects';
 
 GRANT SELECT, DELETE ON ledger.pending_receipts TO leaver_relay;
+-- What was acknowledged, but may have been overtaken on its way, becomes pending again.
+GRANT INSERT ON ledger.pending_cutoffs TO leaver_relay;
 GRANT SELECT, INSERT, UPDATE ON ledger.parked TO leaver_relay, leaver_revoker;
 GRANT INSERT ON ledger.pending_receipts TO leaver_revoker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON working.publications TO leaver_revoker;

@@ -1,17 +1,16 @@
-//! Pools in their roles, and the migrations.
+//! Pools in their roles.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
 
 use crate::bursts::Windows;
+use crate::publishing::Publishing;
 use crate::sources::Sources;
 use crate::wake::Wake;
-use crate::{Error, Result};
-
-pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+use crate::{Error, Result, suspicion};
 
 /// Which part of Leaver a pool belongs to, and so what Postgres lets it write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,8 @@ pub struct Directory {
     pub(crate) pool: PgPool,
     pub(crate) sources: Arc<Sources>,
     pub(crate) windows: Arc<Windows>,
-    holder: Arc<str>,
+    pub(crate) publishing: Option<Arc<Publishing>>,
+    pub(crate) holder: Arc<str>,
     pub wake: Wake,
 }
 
@@ -57,6 +57,9 @@ impl Directory {
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
             .test_before_acquire(false)
+            .before_acquire(|connection, idle| {
+                Box::pin(async move { Ok(!suspicion::is_on(idle.idle_for) || connection.ping().await.is_ok()) })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql(role.set_role()).execute(&mut *connection).await?;
@@ -68,7 +71,7 @@ impl Directory {
             })
             .connect_with(options.application_name("leaver"))
             .await?;
-        Ok(Self { pool, sources, windows: Arc::default(), holder: "".into(), wake })
+        Ok(Self { pool, sources, windows: Arc::default(), publishing: None, holder: "".into(), wake })
     }
 
     /// The same under a name that stands in leases of deliveries: a process takes those of its earlier life back.
@@ -101,17 +104,4 @@ impl Directory {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
-}
-
-/// Brings the database to the newest schema and says which server it is, such as `PostgreSQL 17.2`.
-pub async fn migrate(url: &str) -> Result<String> {
-    let options: PgConnectOptions = url.parse().map_err(Error::Statement)?;
-    // A connection of its own says at once why it cannot be made; a pool would keep trying and then only say that it gave up.
-    let mut connection = PgConnection::connect_with(&options).await?;
-    MIGRATOR.run(&mut connection).await.map_err(Error::Migrate)?;
-    let version: String = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
-        .fetch_one(&mut connection)
-        .await?;
-    connection.close().await?;
-    Ok(version)
 }

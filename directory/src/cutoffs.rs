@@ -33,12 +33,20 @@ pub(crate) struct Waiting<'a> {
     pub downstreams: &'a [String],
 }
 
+/// Whose cutoffs are joined.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose {
+    pub subject: Uuid,
+    pub kind: SubjectKind,
+    /// Whether subscribers are told.
+    pub published: bool,
+}
+
 /// Joins `demands` (scope, cutoff) into the subject's cutoffs and brings its deliveries up to date: those that `waiting`
 /// names get a first pass, other existing ones look again under the new cutoff.
 pub(crate) async fn join(
     tx: &mut PgConnection,
-    subject: Uuid,
-    kind: SubjectKind,
+    Whose { subject, kind, published }: Whose,
     demands: impl FnOnce(&BTreeMap<String, Cutoff>) -> Vec<(String, Cutoff)>,
     waiting: Option<Waiting<'_>>,
 ) -> Result<()> {
@@ -76,7 +84,7 @@ pub(crate) async fn join(
                  ON CONFLICT (subject_id, scope) DO UPDATE SET cutoff = excluded.cutoff
              ), told AS (
                  INSERT INTO ledger.pending_cutoffs AS p (shard, subject_id, revision)
-                 SELECT $4, $1, revision + 1 FROM ledger.cutoff_subjects WHERE subject_id = $1
+                 SELECT $4, $1, revision + 1 FROM ledger.cutoff_subjects WHERE subject_id = $1 AND $5
                  ON CONFLICT (shard, subject_id) DO UPDATE SET revision = excluded.revision
              )
              UPDATE ledger.cutoff_subjects SET revision = revision + 1, changed_at = clock_timestamp()
@@ -84,7 +92,8 @@ pub(crate) async fn join(
             subject,
             &names,
             &values,
-            shard_of(subject)
+            shard_of(subject),
+            published
         )
         .fetch_one(&mut *tx)
         .await?;

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::cutoffs::{self, Waiting};
-use crate::{Directory, Error, Result};
+use crate::cutoffs::{self, Waiting, Whose};
+use crate::receipts::{self, Note, Requested};
+use crate::{Directory, Error, Result, names};
 
 /// An event as the revoker needs it.
 #[derive(Debug, Clone)]
@@ -118,10 +119,12 @@ impl Directory {
         // Subjects are locked in one order by every writer; a subject's own events by version.
         order.sort_by_key(|m| (m.event.subject, m.event.version));
         let mut tx = self.pool.begin().await?;
+        let mut written = Written { published: self.publishes(), ..Written::default() };
         let mut new = 0;
         for decision in order {
-            new += usize::from(write_one(&mut tx, decision).await?);
+            new += usize::from(write_one(&mut tx, decision, &mut written).await?);
         }
+        self.tell(&mut tx, &written).await?;
         tx.commit().await?;
         self.wake.deliveries.ring();
         self.wake.pending.ring();
@@ -137,32 +140,58 @@ impl Directory {
         reason: &str,
     ) -> Result<()> {
         let mut tx = self.pool.begin().await?;
+        let mut written = Written { published: self.publishes(), ..Written::default() };
         let at = request.asked_at;
-        let inserted = insert_revocation(
-            &mut tx,
-            &Revocation {
-                id: request.id,
-                subject,
-                event: None,
-                class: Class::Hand,
-                at,
-                ordered,
-                reason: Some(reason),
-                by: Some(&request.asked_by),
-            },
-        )
-        .await?;
-        if inserted {
+        let revocation = Revocation {
+            id: request.id,
+            subject,
+            event: None,
+            class: Class::Hand,
+            at,
+            ordered,
+            reason: Some(reason),
+            by: Some(&request.asked_by),
+        };
+        if insert_revocation(&mut tx, &revocation, &mut written).await? {
             let waiting = Waiting { revocation: request.id, class: Class::Hand, downstreams: &ordered.downstreams };
             let demands = ordered.demands(at, None, 0);
-            cutoffs::join(&mut tx, subject, SubjectKind::Identity, |_| demands, Some(waiting)).await?;
+            let whose = written.joins(subject, SubjectKind::Identity);
+            cutoffs::join(&mut tx, whose, |_| demands, Some(waiting)).await?;
         }
+        self.tell(&mut tx, &written).await?;
         crate::requests::finish(&mut tx, request.id, true, &json!({"revocation": request.id})).await?;
         tx.commit().await?;
         self.wake.deliveries.ring();
         self.wake.pending.ring();
         self.wake.progress.ring();
         Ok(())
+    }
+
+    /// What subscribers learn of it: records of the new revocations, and subjects under their names.
+    async fn tell(&self, tx: &mut PgConnection, written: &Written) -> Result<()> {
+        receipts::tell(tx, &written.notes).await?;
+        if self.naming().is_some() {
+            let subjects: Vec<Uuid> = written.subjects.iter().copied().collect();
+            names::refresh(tx, self.naming(), &subjects).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a transaction has written so far.
+#[derive(Debug, Default)]
+struct Written {
+    /// Whether subscribers are told of it.
+    published: bool,
+    notes: Vec<Note>,
+    /// Whose cutoffs were joined.
+    subjects: BTreeSet<Uuid>,
+}
+
+impl Written {
+    fn joins(&mut self, subject: Uuid, kind: SubjectKind) -> Whose {
+        self.subjects.insert(subject);
+        Whose { subject, kind, published: self.published }
     }
 }
 
@@ -213,7 +242,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecid
     Ok(events)
 }
 
-async fn write_one(tx: &mut PgConnection, made: &Made) -> Result<bool> {
+async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) -> Result<bool> {
     let event = &made.event;
     let inserted = sqlx::query!(
         "INSERT INTO ledger.decisions (event, policy_digest, rules, actions, context_digest, note, published_at)
@@ -243,10 +272,10 @@ async fn write_one(tx: &mut PgConnection, made: &Made) -> Result<bool> {
         let everywhere = |scopes: &std::collections::BTreeMap<String, Cutoff>| {
             scopes.iter().filter(|(_, c)| c.disabled()).map(|(s, _)| (s.clone(), reinstated)).collect()
         };
-        cutoffs::join(tx, event.subject, event.kind, everywhere, None).await?;
+        cutoffs::join(tx, written.joins(event.subject, event.kind), everywhere, None).await?;
     }
     if event.event_type == EventType::IdentityMerged {
-        inherit(tx, event).await?;
+        inherit(tx, event, written).await?;
     }
     if let Some(ordered) = &made.ordered {
         let revocation = Revocation {
@@ -259,17 +288,17 @@ async fn write_one(tx: &mut PgConnection, made: &Made) -> Result<bool> {
             reason: None,
             by: None,
         };
-        insert_revocation(tx, &revocation).await?;
+        insert_revocation(tx, &revocation, written).await?;
         let state = event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
         let demands = ordered.demands(event.recorded_at, state, generation);
         let waiting = Waiting { revocation: event.event_id, class: event.class, downstreams: &ordered.downstreams };
-        cutoffs::join(tx, event.subject, event.kind, |_| demands, Some(waiting)).await?;
+        cutoffs::join(tx, written.joins(event.subject, event.kind), |_| demands, Some(waiting)).await?;
     }
     Ok(true)
 }
 
 /// After a merge the survivor joins the merged identity's instants; its `state` comes from its own events.
-async fn inherit(tx: &mut PgConnection, event: &Undecided) -> Result<()> {
+async fn inherit(tx: &mut PgConnection, event: &Undecided, written: &mut Written) -> Result<()> {
     let Some(merged) = event.data.get("merged").and_then(Value::as_str).and_then(|id| id.parse::<Uuid>().ok()) else {
         return Ok(());
     };
@@ -283,7 +312,7 @@ async fn inherit(tx: &mut PgConnection, event: &Undecided) -> Result<()> {
     if inherited.is_empty() {
         return Ok(());
     }
-    cutoffs::join(tx, event.subject, event.kind, |_| inherited, None).await
+    cutoffs::join(tx, written.joins(event.subject, event.kind), |_| inherited, None).await
 }
 
 struct Revocation<'a> {
@@ -297,8 +326,9 @@ struct Revocation<'a> {
     by: Option<&'a str>,
 }
 
-async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>) -> Result<bool> {
-    let actions: Vec<String> = revocation.ordered.actions().iter().map(ToString::to_string).collect();
+async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, written: &mut Written) -> Result<bool> {
+    let actions: Vec<Action> = revocation.ordered.actions().into_iter().collect();
+    let words: Vec<String> = actions.iter().map(ToString::to_string).collect();
     let done = sqlx::query!(
         "INSERT INTO ledger.revocations (id, subject_id, subject_kind, event, class, at, actions, downstreams, reason, asked_by)
          VALUES ($1, $2, 'identity', $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
@@ -307,12 +337,25 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>) -
         revocation.event,
         revocation.class.number(),
         revocation.at,
-        &actions,
+        &words,
         &revocation.ordered.downstreams,
         revocation.reason,
         revocation.by
     )
     .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let new = done.rows_affected() == 1;
+    if new && written.published {
+        written.notes.push(Note::requested(&Requested {
+            revocation: revocation.id,
+            subject: revocation.subject,
+            kind: SubjectKind::Identity,
+            at: revocation.at,
+            class: revocation.class,
+            actions: &actions,
+            downstreams: &revocation.ordered.downstreams,
+            by_event: revocation.event.is_some(),
+        }));
+    }
+    Ok(new)
 }

@@ -45,7 +45,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",
             Outcome::Verified => "verified",
@@ -282,60 +282,6 @@ impl Directory {
         Ok(())
     }
 
-    async fn write_receipts(&self, tx: &mut sqlx::PgConnection, downstream: &str, answers: &[&Answer]) -> Result<()> {
-        let rows: Vec<(&Answer, Uuid)> = answers.iter().flat_map(|a| a.revocations.iter().map(|r| (*a, *r))).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let number = |f: &dyn Fn(&Answer) -> u32| -> Vec<i32> {
-            rows.iter().map(|(a, _)| i32::try_from(f(a)).unwrap_or(i32::MAX)).collect()
-        };
-        let revocations: Vec<Uuid> = rows.iter().map(|(_, r)| *r).collect();
-        let states: Vec<String> = rows.iter().map(|(a, _)| a.outcome.as_str().to_owned()).collect();
-        let (found, ended) = (number(&|a| a.found), number(&|a| a.ended));
-        let (resurrected, collateral) = (number(&|a| a.resurrected), number(&|a| a.collateral));
-        let applied: Vec<DateTime<Utc>> = rows.iter().map(|(a, _)| a.applied_at).collect();
-        let verified: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(a, _)| a.verified_at).collect();
-        let notes: Vec<Option<String>> = rows.iter().map(|(a, _)| a.note.clone()).collect();
-        sqlx::query!(
-            "INSERT INTO ledger.receipts AS r
-                 (revocation, downstream, state, found, ended, resurrected, collateral, applied_at, verified_at, settled_at, note)
-             SELECT d.revocation, $1, d.state, d.found, d.ended, d.resurrected, d.collateral, d.applied_at, d.verified_at,
-                    CASE WHEN d.state = 'settled' THEN clock_timestamp() END, d.note
-             FROM UNNEST($2::uuid[], $3::text[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::timestamptz[],
-                         $9::timestamptz[], $10::text[])
-                  AS d(revocation, state, found, ended, resurrected, collateral, applied_at, verified_at, note)
-             ON CONFLICT (revocation, downstream) DO UPDATE SET
-                 state = CASE WHEN r.state = 'settled' AND excluded.state = 'verified'
-                                   AND excluded.resurrected = 0 AND excluded.ended = 0
-                              THEN r.state ELSE excluded.state END,
-                 found = r.found + excluded.found,
-                 ended = r.ended + excluded.ended,
-                 resurrected = r.resurrected + excluded.resurrected,
-                 collateral = r.collateral + excluded.collateral,
-                 applied_at = coalesce(r.applied_at, excluded.applied_at),
-                 verified_at = CASE WHEN excluded.resurrected > 0 OR excluded.ended > 0 THEN excluded.verified_at
-                                    ELSE coalesce(r.verified_at, excluded.verified_at) END,
-                 settled_at = CASE WHEN excluded.resurrected > 0 OR excluded.ended > 0 THEN excluded.settled_at
-                                   ELSE coalesce(r.settled_at, excluded.settled_at) END,
-                 stuck_at = NULL,
-                 note = CASE WHEN r.state = 'stuck' THEN excluded.note ELSE coalesce(excluded.note, r.note) END",
-            downstream,
-            &revocations,
-            &states,
-            &found,
-            &ended,
-            &resurrected,
-            &collateral,
-            &applied,
-            &verified as &[Option<DateTime<Utc>>],
-            &notes as &[Option<String>],
-        )
-        .execute(tx)
-        .await?;
-        Ok(())
-    }
-
     /// Records that a pass failed: everything stays owed, to be tried again at `due_at`. `stuck`: trying again alone will not
     /// help; its revocations say so until it does.
     pub async fn defer(
@@ -370,17 +316,7 @@ impl Directory {
             // Whoever took over an expired lease may have written a better receipt by now.
             let held = leased.iter().filter(|l| ours.contains(&l.subject));
             let waiting: Vec<Uuid> = held.flat_map(|l| l.waiting.iter().copied()).collect();
-            sqlx::query!(
-                "INSERT INTO ledger.receipts AS r (revocation, downstream, state, stuck_at, note)
-                 SELECT w, $1, 'stuck', clock_timestamp(), $3 FROM UNNEST($2::uuid[]) AS w
-                 ON CONFLICT (revocation, downstream) DO UPDATE SET state = 'stuck', note = excluded.note,
-                     stuck_at = coalesce(r.stuck_at, excluded.stuck_at)",
-                downstream,
-                &waiting,
-                error
-            )
-            .execute(&mut *tx)
-            .await?;
+            self.write_stuck(&mut tx, downstream, &waiting, error).await?;
         }
         tx.commit().await?;
         self.wake.progress.ring();
@@ -396,11 +332,14 @@ impl Directory {
         Ok(())
     }
 
-    /// How many deliveries are owed, by downstream, and how many of them are stuck.
+    /// How many deliveries are owed, by downstream, and how many cannot go on without a person's help. The latter may owe nothing:
+    /// a sweep that is refused does not know whether sessions came back.
     pub async fn owed(&self) -> Result<BTreeMap<String, (i64, i64)>> {
         let rows = sqlx::query!(
-            r#"SELECT downstream, count(*) AS "owed!", count(stuck_since) AS "stuck!" FROM working.deliveries
-               WHERE wanted <> delivered OR cardinality(waiting) > 0 GROUP BY downstream"#
+            r#"SELECT downstream, count(*) FILTER (WHERE wanted <> delivered OR cardinality(waiting) > 0) AS "owed!",
+                      count(stuck_since) AS "stuck!"
+               FROM working.deliveries
+               WHERE wanted <> delivered OR cardinality(waiting) > 0 OR stuck_since IS NOT NULL GROUP BY downstream"#
         )
         .fetch_all(&self.pool)
         .await?;

@@ -28,6 +28,9 @@ pub enum Error {
     /// The database refused a statement for another reason; a defect.
     #[error("the database refused a statement")]
     Statement(#[source] sqlx::Error),
+    /// Let the owner of the schema run `leaver migrate`.
+    #[error("this login may not bring the schema up to date")]
+    NotOwner(#[source] sqlx::migrate::MigrateError),
     #[error("the migrations could not be applied")]
     Migrate(#[source] sqlx::migrate::MigrateError),
 }
@@ -36,9 +39,11 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &error {
-            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Protocol(_) => {
+            E::Io(_) | E::Tls(_) | E::WorkerCrashed | E::Protocol(_) => {
+                crate::suspicion::arise();
                 Error::Unavailable(error)
             }
+            E::PoolTimedOut | E::PoolClosed => Error::Unavailable(error),
             E::Database(db) => {
                 let code = db.code().unwrap_or_default();
                 match code.as_ref() {
@@ -52,9 +57,11 @@ impl From<sqlx::Error> for Error {
                     "54000" => Error::Unstorable { why: "a name or address is longer than can be looked up" },
                     // Two writers brought the same row; the second finds it on its retry.
                     "23505" => Error::Conflict(error),
-                    c if c.starts_with("08") || c.starts_with("57P") || c.starts_with("53") => {
+                    c if c.starts_with("08") || c.starts_with("57P") => {
+                        crate::suspicion::arise();
                         Error::Unavailable(error)
                     }
+                    c if c.starts_with("53") => Error::Unavailable(error),
                     _ => Error::Statement(error),
                 }
             }

@@ -144,19 +144,4 @@ impl Directory {
         .fetch_one(&self.pool)
         .await?)
     }
-
-    /// Remembers a record that could not be understood; the same place and reason again is counted.
-    pub async fn park(&self, source: &str, place: &str, reason: &str) -> Result<()> {
-        sqlx::query!(
-            "INSERT INTO ledger.parked AS p (id, source, place, reason) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (source, place, reason) DO UPDATE SET times = p.times + 1, last_seen = clock_timestamp()",
-            Uuid::now_v7(),
-            source,
-            place,
-            reason
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
 }

@@ -1,4 +1,4 @@
-//! In-process wake-ups. They only make things fast: whoever sleeps on one also polls.
+//! Wake-ups: bells that loops of one process listen to. They only make things fast: whoever sleeps on one also polls.
 
 use std::time::Duration;
 
@@ -6,22 +6,38 @@ use tokio::sync::watch;
 
 /// A bell that remembers having rung, so that nobody who was busy misses it.
 #[derive(Debug, Clone)]
-pub struct Bell(watch::Sender<u64>);
+pub struct Bell {
+    /// Every ring.
+    all: watch::Sender<u64>,
+    /// The rings of this process: those that others have not heard.
+    own: watch::Sender<u64>,
+}
 
 impl Default for Bell {
     fn default() -> Self {
-        Self(watch::Sender::new(0))
+        Self { all: watch::Sender::new(0), own: watch::Sender::new(0) }
     }
 }
 
 impl Bell {
     pub fn ring(&self) {
-        self.0.send_modify(|count| *count += 1);
+        self.own.send_modify(|count| *count += 1);
+        self.all.send_modify(|count| *count += 1);
+    }
+
+    /// Rings for what another process did; it is not passed on.
+    pub(crate) fn ring_here(&self) {
+        self.all.send_modify(|count| *count += 1);
     }
 
     /// Hears every ring from now on.
     pub fn listen(&self) -> Listener {
-        Listener(self.0.subscribe())
+        Listener(self.all.subscribe())
+    }
+
+    /// Sees a change for every ring of this process from now on.
+    pub(crate) fn own(&self) -> watch::Receiver<u64> {
+        self.own.subscribe()
     }
 }
 
@@ -39,7 +55,7 @@ impl Listener {
     }
 }
 
-/// One bell for each kind of work; cheap to clone.
+/// One bell for each kind of work; cheap to clone. A [`Herald`](crate::Herald) carries the rings to other processes.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
     /// Events or cutoffs were committed that the bus has not got.
@@ -50,4 +66,16 @@ pub struct Wake {
     pub requests: Bell,
     /// A request or receipt reached a new state.
     pub progress: Bell,
+}
+
+impl Wake {
+    /// Every bell with the channel that stands for it in PostgreSQL.
+    pub(crate) fn bells(&self) -> [(&'static str, &Bell); 4] {
+        [
+            ("leaver_pending", &self.pending),
+            ("leaver_deliveries", &self.deliveries),
+            ("leaver_requests", &self.requests),
+            ("leaver_progress", &self.progress),
+        ]
+    }
 }

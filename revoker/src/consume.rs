@@ -1,8 +1,9 @@
 //! Follows the lifecycle topics: every urgent event gets a decision, of bulk events those that a rule listens to.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use bus::{Batch, Bus, Topic};
+use bus::{Batch, Bus, Received, Topic, Unreadable};
 use chrono::{DateTime, Utc};
 use directory::{Made, Undecided};
 use futures::StreamExt;
@@ -16,11 +17,8 @@ use crate::{GROUP, Revoker};
 /// How many batches may be decided at once.
 const AT_ONCE: usize = 4;
 
-/// An event that the bus told, and when.
-pub(crate) struct Told {
-    pub id: Uuid,
-    pub at: DateTime<Utc>,
-}
+/// When the bus told an event, by its id.
+pub(crate) type Told = HashMap<Uuid, DateTime<Utc>>;
 
 impl Revoker {
     /// Consumes one lane until `stop`. A batch is acknowledged once its decisions are durable; while the database is away it
@@ -39,67 +37,94 @@ impl Revoker {
     }
 
     async fn take(&self, batch: Batch, stop: &CancellationToken) {
-        let told: Vec<Told> = batch.records.iter().map(|r| Told { id: r.record.id, at: r.published_at }).collect();
-        if self.decide_until_durable(&told, stop).await {
+        let Batch { records, unreadable, .. } = &batch;
+        let parked = until_durable(stop, "unreadable records could not be parked", || self.park(unreadable)).await;
+        if parked && until_durable(stop, "decisions could not be written", || self.decide(records)).await {
             batch.acknowledge();
         }
     }
 
-    async fn decide_until_durable(&self, told: &[Told], stop: &CancellationToken) -> bool {
-        let mut wait = Duration::from_millis(50);
-        loop {
-            match self.decide(told).await {
-                Ok(()) => return true,
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        events = told.len(),
-                        "decisions could not be written; trying again"
-                    );
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = tokio::time::sleep(wait) => {}
-            }
-            wait = (wait * 2).min(Duration::from_secs(2));
+    async fn park(&self, unreadable: &[Unreadable]) -> directory::Result<()> {
+        if unreadable.is_empty() {
+            return Ok(());
         }
+        let records: Vec<(&str, &str)> = unreadable.iter().map(|u| (u.place.as_str(), u.reason.as_str())).collect();
+        self.directory.park_unreadable(&records).await?;
+        for Unreadable { place, reason } in unreadable {
+            tracing::error!(place, reason, "nobody can read a record of the bus; it is parked");
+        }
+        self.metrics.parked.inc_by(unreadable.len() as u64);
+        Ok(())
     }
 
-    async fn decide(&self, told: &[Told]) -> directory::Result<()> {
-        let ids: Vec<Uuid> = told.iter().map(|t| t.id).collect();
+    async fn decide(&self, records: &[Received]) -> directory::Result<()> {
+        let ids: Vec<Uuid> = records.iter().map(|r| r.record.id).collect();
+        let told: Told = records.iter().map(|r| (r.record.id, r.published_at)).collect();
         let events = self.directory.undecided(&ids).await?;
-        let made = self.judge_all(events, told).await?;
+        let made = self.judge_all(events, &told).await?;
         if !made.is_empty() {
             self.metrics.decisions.inc_by(self.directory.decide(&made).await? as u64);
         }
+        // Also of those just decided: who was renamed while that was being written had no cutoffs yet that one could see.
+        let subjects: BTreeSet<Uuid> = records.iter().map(|r| r.record.key).collect();
+        self.directory.rename(&Vec::from_iter(subjects)).await?;
         Ok(())
     }
 
     /// Decides events; before a reinstatement the suspension that it ends, should that one come later. What the bus did not
     /// tell counts as told now.
-    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &[Told]) -> directory::Result<Vec<Made>> {
+    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &Told) -> directory::Result<Vec<Made>> {
         let now = Utc::now();
-        let told_at = |event: &Undecided| told.iter().find(|t| t.id == event.event_id).map_or(now, |t| t.at);
+        let told_at = |event: &Undecided| told.get(&event.event_id).copied().unwrap_or(now);
         let mut made: Vec<Made> = Vec::new();
+        let mut judged: HashSet<i64> = HashSet::new();
         for event in events {
             if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged
             {
                 continue;
             }
-            if event.event_type == EventType::IdentityReinstated {
-                for earlier in self.directory.undecided_before(&event).await? {
-                    if !made.iter().any(|m| m.event.id == earlier.id) {
-                        let at = told_at(&event);
-                        made.push(self.judge(earlier, at));
-                    }
+            let at = told_at(&event);
+            let earlier = match event.event_type {
+                EventType::IdentityReinstated => self.directory.undecided_before(&event).await?,
+                _ => Vec::new(),
+            };
+            for event in earlier.into_iter().chain([event]) {
+                if judged.insert(event.id) {
+                    made.push(self.judge(event, at));
                 }
-            }
-            if !made.iter().any(|m| m.event.id == event.id) {
-                let at = told_at(&event);
-                made.push(self.judge(event, at));
             }
         }
         Ok(made)
+    }
+}
+
+/// Does `work` until it succeeds, and says the first time that it does not; `false` at `stop`.
+async fn until_durable<F: Future<Output = directory::Result<()>>>(
+    stop: &CancellationToken,
+    failed: &'static str,
+    work: impl Fn() -> F,
+) -> bool {
+    let mut wait = Duration::from_millis(50);
+    let mut failures = 0_u32;
+    loop {
+        match work().await {
+            Ok(()) => {
+                if failures > 0 {
+                    tracing::info!(failures, "the database took it at last");
+                }
+                return true;
+            }
+            Err(error) => {
+                if failures == 0 {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "{failed}; trying again");
+                }
+                failures += 1;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).min(Duration::from_secs(2));
     }
 }

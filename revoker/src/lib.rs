@@ -1,5 +1,6 @@
 //! Ends sessions: decides what an event obliges us to, finds, ends, looks again, and keeps a receipt.
 
+mod announce;
 mod config;
 mod consume;
 mod deliver;
@@ -18,6 +19,7 @@ use downstreams::{Downstream, Finds};
 use lifecycle::Action;
 use policy::{Policy, SubjectExpression};
 
+pub use announce::publishing;
 pub use config::Config;
 pub use metrics::Metrics;
 

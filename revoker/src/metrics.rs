@@ -16,6 +16,7 @@ pub const PASS_FAILURES: &str = "leaver_delivery_failures";
 pub const NO_MAPPING: &str = "leaver_no_mapping";
 pub const BREAK_GLASS: &str = "leaver_break_glass_spared";
 pub const RECONCILED: &str = "leaver_reconciled";
+pub const PARKED: &str = "leaver_revoker_parked";
 
 type ByDownstream = [(&'static str, String); 1];
 
@@ -31,6 +32,7 @@ pub struct Metrics {
     pub(crate) decisions: Counter,
     pub(crate) break_glass: Counter,
     pub(crate) reconciled: Counter,
+    pub(crate) parked: Counter,
 }
 
 fn seconds() -> Histogram {
@@ -49,6 +51,7 @@ impl Metrics {
             decisions: Counter::default(),
             break_glass: Counter::default(),
             reconciled: Counter::default(),
+            parked: Counter::default(),
         };
         registry.register(
             REVOCATION_SECONDS,
@@ -79,6 +82,7 @@ impl Metrics {
             metrics.break_glass.clone(),
         );
         registry.register(RECONCILED, "Deliveries and decisions that only reconcile found", metrics.reconciled.clone());
+        registry.register(PARKED, "Records of the bus that nobody can read, parked", metrics.parked.clone());
         metrics
     }
 

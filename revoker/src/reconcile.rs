@@ -1,10 +1,12 @@
 //! Reconcile, by the clock: owes what truth demands and receipts lack. Events only make it fast.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use lifecycle::Action;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::Revoker;
 
@@ -19,8 +21,13 @@ const CUTOFFS: [Action; 3] = [Action::RevokeSessions, Action::RevokeRefresh, Act
 impl Revoker {
     /// Reconciles now and then every 30 s, until `stop`.
     pub async fn reconcile(&self, stop: CancellationToken) {
+        let mut position = Uuid::nil();
         loop {
-            if let Err(error) = self.reconcile_once().await {
+            let done = async {
+                self.reconcile_once(Utc::now() - OVERDUE).await?;
+                self.reconcile_names(&mut position).await
+            };
+            if let Err(error) = done.await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "reconcile could not read or write; trying again"
@@ -33,12 +40,16 @@ impl Revoker {
         }
     }
 
-    /// Takes no input: reads truth, decides urgent events that nobody decided, makes missing deliveries.
-    pub async fn reconcile_once(&self) -> directory::Result<u64> {
-        let now = Utc::now();
-        let overdue = self.directory.overdue_urgent(now - OVERDUE, LIMIT).await?;
-        let made = self.judge_all(overdue, &[]).await?;
+    /// Takes no input but the clock's: reads truth, decides urgent events recorded before `overdue` that nobody decided, makes
+    /// missing deliveries. Returns how much it repaired.
+    pub async fn reconcile_once(&self, overdue: DateTime<Utc>) -> directory::Result<u64> {
+        self.directory.forget_publications().await?;
+        let overdue = self.directory.overdue_urgent(overdue, LIMIT).await?;
+        let made = self.judge_all(overdue, &HashMap::new()).await?;
         let decided = self.directory.decide(&made).await? as u64;
+        // Told as the event would have told it, see `consume`.
+        let subjects: Vec<Uuid> = made.iter().map(|m| m.event.subject).collect();
+        self.directory.rename(&subjects).await?;
         // Where nothing of a cutoff can be done, nothing is owed.
         let able = self.targets.iter().filter(|(_, target)| CUTOFFS.iter().any(|action| target.can(*action)));
         let names: Vec<String> = able.map(|(name, _)| name.clone()).collect();

@@ -65,6 +65,9 @@ impl Revoker {
             .collect();
         let names = payload.downstreams.clone().unwrap_or_else(|| vec![EVERYWHERE.to_owned()]);
         let scopes = names.into_iter().map(|scope| (scope, actions.to_vec())).collect();
-        self.directory.revoke_by_hand(request, payload.subject, &Ordered { scopes, downstreams }, &payload.reason).await
+        let ordered = Ordered { scopes, downstreams };
+        self.directory.revoke_by_hand(request, payload.subject, &ordered, &payload.reason).await?;
+        self.directory.rename(&[payload.subject]).await?;
+        Ok(())
     }
 }

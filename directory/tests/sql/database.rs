@@ -32,6 +32,10 @@ impl Database {
         database
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn migrate(&self) -> directory::Result<String> {
         directory::migrate(&self.url).await
     }

@@ -177,6 +177,23 @@ async fn a_failed_pass_stays_owed_and_one_that_needs_help_is_shown_as_stuck_unti
 }
 
 #[tokio::test]
+async fn a_sweep_that_is_refused_owes_nothing_and_is_shown_as_stuck() {
+    let world = World::new().await;
+    suspended_ana(&world).await;
+    let leased = lease(&world).await;
+    let due_now = Answer { due_at: Some(Utc::now()), ..answer(&leased[0], Outcome::Verified) };
+    world.revoker.answer(WEB, &[due_now]).await.unwrap();
+    assert!(!world.revoker.owed().await.unwrap().contains_key(WEB));
+    let sweep = lease(&world).await;
+    assert!(sweep[0].waiting.is_empty());
+    world.revoker.defer(WEB, &sweep, &[Utc::now()], "permission denied", true).await.unwrap();
+    assert_eq!(world.revoker.owed().await.unwrap()[WEB], (0, 1));
+    let again = lease(&world).await;
+    world.revoker.answer(WEB, &[answer(&again[0], Outcome::Verified)]).await.unwrap();
+    assert!(!world.revoker.owed().await.unwrap().contains_key(WEB), "until it works");
+}
+
+#[tokio::test]
 async fn a_session_that_came_back_takes_a_settled_receipt_back() {
     let world = World::new().await;
     let (ana, event) = suspended_ana(&world).await;

@@ -5,7 +5,6 @@ use lifecycle::{Lane, Standing};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::decided::{decide_all, lost, suspended};
 use crate::world::{World, eventually, person};
 
 async fn page(world: &World, after: Option<&String>) -> EventPage {
@@ -89,12 +88,15 @@ async fn an_event_is_pending_in_its_lane_until_the_bus_acknowledged_that_very_ev
     let urgent = world.relay.pending_events(0, Lane::Urgent, 0, 10).await.unwrap();
     assert_eq!((bulk.len(), urgent.len()), (1, 2));
     assert!(urgent.windows(2).all(|w| w[0].id < w[1].id), "in the order of their histories");
-    assert_eq!(id(&urgent[0].body), urgent[0].event_id.to_string());
+    assert_eq!(id(&urgent[0].body), urgent[0].record.to_string());
 
     world.relay.acknowledge(0, Lane::Urgent, &[urgent[1].id, bulk[0].id]).await.unwrap();
     let left = world.relay.pending_events(0, Lane::Urgent, 0, 10).await.unwrap();
     assert_eq!(left.iter().map(|e| e.id).collect::<Vec<_>>(), [urgent[0].id]);
-    assert_eq!(world.relay.pending_depth().await.unwrap(), [(Lane::Urgent, 1), (Lane::Bulk, 1)], "each lane by itself");
+    let depth = world.relay.pending_depth().await.unwrap();
+    let by_lane: Vec<_> = depth.iter().map(|depth| (depth.lane, depth.events)).collect();
+    assert_eq!(by_lane, [(Lane::Urgent, 1), (Lane::Bulk, 1)], "each lane by itself");
+    assert!(depth.iter().all(|depth| !depth.oldest.is_zero()), "{depth:?}");
     assert!(world.relay.pending_events(0, Lane::Urgent, urgent[0].id, 10).await.unwrap().is_empty());
 }
 
@@ -110,27 +112,6 @@ async fn an_event_that_commits_after_later_ones_is_found_by_the_next_pass() {
     open.commit().await.unwrap();
     let second = world.relay.pending_events(0, Lane::Bulk, 0, 10).await.unwrap();
     assert_eq!(second.iter().map(|e| e.id).collect::<Vec<_>>(), [late]);
-}
-
-#[tokio::test]
-async fn a_cutoff_stays_pending_until_its_newest_revision_is_acknowledged() {
-    let world = World::new().await;
-    let ana = world.create("okta", person("ana")).await;
-    let first = suspended(&world, &ana).await;
-    decide_all(&world, &[first]).await;
-    let published = world.relay.pending_cutoffs(0, 10).await.unwrap();
-    assert_eq!((published.len(), published[0].subject, published[0].revision), (1, ana.identity_id, 1));
-    assert!(published[0].scopes["*"].disabled());
-
-    // It changes between being read and being acknowledged.
-    let second = lost(&world, &ana).await;
-    decide_all(&world, &[second]).await;
-    world.relay.acknowledge_cutoffs(0, &[(ana.identity_id, 1)]).await.unwrap();
-    let again = world.relay.pending_cutoffs(0, 10).await.unwrap();
-    assert_eq!((again.len(), again[0].revision), (1, 2), "the newer one is still to be told");
-    assert_eq!(again[0].scopes.keys().collect::<Vec<_>>(), ["*", "web"], "with all scopes of the subject");
-    world.relay.acknowledge_cutoffs(0, &[(ana.identity_id, 2)]).await.unwrap();
-    assert!(world.relay.pending_cutoffs(0, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[path = "../../../directory/tests/sql/database.rs"]
+#[allow(dead_code, reason = "shared with the tests of the directory, which use all of it")]
 mod database;
+mod outages;
+mod recorder;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

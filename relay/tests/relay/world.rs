@@ -9,6 +9,7 @@ use bus::{Batch, Bus, Local, Subscription, Topic};
 use directory::{AccountRow, Burst, Cause, Directory, Role, SourceRules, Sources, Wake};
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Class, Lane, Standing};
+use prometheus_client::registry::Registry;
 use relay::Relay;
 use relay::metrics::Metrics;
 use serde_json::json;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::recorder::Recorder;
 
 pub const URGENT: Topic = Topic::Lifecycle(Lane::Urgent);
 pub const BULK: Topic = Topic::Lifecycle(Lane::Bulk);
@@ -32,9 +34,10 @@ pub struct World {
     database: Database,
 }
 
-/// A relay of both lanes and of cutoffs, with a bus of its own.
+/// A relay of both lanes, of cutoffs and of receipts.
 pub struct Running {
     bus: Local,
+    registry: Registry,
     stop: CancellationToken,
     loops: Vec<JoinHandle<()>>,
 }
@@ -50,13 +53,23 @@ impl World {
         Self { sync, owner: database.owner().await, sources, wake, database }
     }
 
+    /// Over a local bus of its own, on which nothing is taken before a test subscribes.
     pub async fn relay(&self, holder: &str) -> Running {
-        let bus = Local::new([URGENT, BULK, Topic::Revocations].map(|topic| ("test", topic)));
+        let bus = Local::new([URGENT, BULK, Topic::Revocations, Topic::Receipts].map(|topic| ("test", topic)));
+        Running { bus: bus.clone(), ..self.start(holder, Arc::new(bus)).await }
+    }
+
+    pub async fn relay_over(&self, holder: &str, bus: &Recorder) -> Running {
+        self.start(holder, Arc::new(bus.clone())).await
+    }
+
+    async fn start(&self, holder: &str, bus: Arc<dyn Bus>) -> Running {
+        let mut registry = Registry::default();
         let relay = Arc::new(Relay {
             directory: self.database.open(Role::Relay, &self.sources, &self.wake).await,
-            bus: Arc::new(bus.clone()),
+            bus,
             holder: holder.to_owned(),
-            metrics: Metrics::default(),
+            metrics: Metrics::register(&mut registry),
         });
         let stop = CancellationToken::new();
         let run = |lane| {
@@ -64,9 +77,11 @@ impl World {
             tokio::spawn(async move { relay.run(lane, stop).await })
         };
         let mut loops: Vec<JoinHandle<()>> = Lane::ALL.map(run).into();
-        let cutoffs = stop.clone();
-        loops.push(tokio::spawn(async move { relay.run_cutoffs(cutoffs).await }));
-        Running { bus, stop, loops }
+        let (receipts, stopped) = (relay.clone(), stop.clone());
+        loops.push(tokio::spawn(async move { receipts.run_receipts(stopped).await }));
+        let stopped = stop.clone();
+        loops.push(tokio::spawn(async move { relay.run_cutoffs(stopped).await }));
+        Running { bus: Local::new([]), registry, stop, loops }
     }
 
     pub async fn person(&self, name: &str) -> AccountRow {
@@ -88,12 +103,36 @@ impl World {
         sqlx::query_scalar(sql).fetch_one(&self.owner).await.unwrap()
     }
 
-    /// Waits until the leases of both lanes and of cutoffs are in these hands.
+    pub async fn nothing_pending(&self) -> bool {
+        let all = "SELECT (SELECT count(*) FROM ledger.pending) + (SELECT count(*) FROM ledger.pending_cutoffs)
+                          + (SELECT count(*) FROM ledger.pending_receipts)";
+        self.count(all).await == 0
+    }
+
+    /// So many pending events, spread over so many subjects.
+    pub async fn backlog(&self, events: i64, subjects: i64) {
+        sqlx::query(
+            "WITH e AS (
+                 INSERT INTO ledger.events (event_id, subject_kind, subject_id, type, version, prev, lane, class, recorded_at, body)
+                 SELECT gen_random_uuid(), 'group', md5((n % $2)::text)::uuid, 'group.updated', n / $2 + 1, n / $2, 1, 1, now(),
+                        json_build_object('version', n / $2 + 1)
+                 FROM generate_series(0, $1 - 1) AS n ORDER BY n RETURNING id
+             )
+             INSERT INTO ledger.pending (shard, lane, id) SELECT 0, 1, id FROM e",
+        )
+        .bind(events)
+        .bind(subjects)
+        .execute(&self.owner)
+        .await
+        .unwrap();
+    }
+
+    /// Waits until the leases of both lanes, of cutoffs and of receipts are in these hands.
     pub async fn until_held_by(&self, holder: &str) {
         let held = || async {
             let holders: Vec<String> =
                 sqlx::query_scalar("SELECT holder FROM working.leases").fetch_all(&self.owner).await.unwrap();
-            holders == [holder; 3]
+            holders == [holder; 4]
         };
         eventually(&format!("{holder} has every lease"), held).await;
     }
@@ -102,6 +141,14 @@ impl World {
 impl Running {
     pub async fn listen(&self, topic: Topic) -> Box<dyn Subscription> {
         self.bus.subscribe("test", topic).await.unwrap()
+    }
+
+    /// What a counter stands at, by topic.
+    pub fn counted(&self, name: &str, topic: Topic) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let line = format!("{name}{{topic=\"{}\"}} ", topic.as_str());
+        text.lines().find_map(|l| l.strip_prefix(&line)).map_or(0, |count| count.parse().unwrap())
     }
 
     /// Asks its loops to stop and waits until they have.
@@ -135,6 +182,20 @@ pub async fn cutoff(world: &World, subject: Uuid, revision: i64) {
     }
     tx.commit().await.unwrap();
     world.wake.pending.ring();
+}
+
+/// Writes a record of a receipt the way that an answer does; returns its id.
+pub async fn receipt(world: &World, subject: Uuid, body: &str) -> Uuid {
+    let id = Uuid::now_v7();
+    sqlx::query("INSERT INTO ledger.pending_receipts (shard, record_id, subject_id, body) VALUES (0, $1, $2, $3)")
+        .bind(id)
+        .bind(subject)
+        .bind(body)
+        .execute(&world.owner)
+        .await
+        .unwrap();
+    world.wake.progress.ring();
+    id
 }
 
 pub async fn next(subscription: &mut Box<dyn Subscription>) -> Batch {

@@ -1,5 +1,6 @@
 //! What events oblige to: every urgent one is decided, break glass is spared, and what a store cannot do is said.
 
+use chrono::Utc;
 use lifecycle::{Action, Standing};
 use policy::Policy;
 
@@ -96,7 +97,7 @@ async fn what_a_store_cannot_do_is_noted_and_done_stronger_only_where_else_says_
     world.until(event, "web", "settled").await;
     assert_eq!(web.of_user("ana"), Vec::<String>::new());
     assert!(world.decision(event).await.1.contains("unsupported by mute"));
-    world.revoker.reconcile_once().await.unwrap();
+    world.revoker.reconcile_once(Utc::now()).await.unwrap();
     assert!(world.delivery(&ana, "mute").await.is_null(), "nothing is owed where nothing can be done");
     assert_eq!(mute.of_user("ana"), ["m1"]);
     world.stop().await;

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[path = "../../../directory/tests/sql/database.rs"]
+#[allow(dead_code, reason = "shared with the tests of the directory, which use all of it")]
 mod database;
 mod decisions;
 mod failures;
 mod passes;
+mod published;
 mod store;
+mod wire;
 mod world;

@@ -175,6 +175,6 @@ async fn a_revocation_by_hand_can_name_its_downstreams() {
     world.until(id, "web", "settled").await;
     assert_eq!((web.of_user("ana").len(), shop.of_user("ana").len()), (0, 1));
     assert_eq!(world.receipt(id, "shop").await, Value::Null);
-    assert_eq!(world.revoker.reconcile_once().await.unwrap(), 0, "and nothing is missing");
+    assert_eq!(world.revoker.reconcile_once(Utc::now()).await.unwrap(), 0, "and nothing is missing");
     world.stop().await;
 }

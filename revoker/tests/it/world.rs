@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, Local, Topic};
+use bus::{Local, Topic};
 use directory::{AccountRow, Burst, Cause, Directory, MemberChange, RequestKind, Role, SourceRules, Sources, Wake};
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Class, GroupFacts, Lane, Standing};
-use policy::{Policy, SubjectExpression};
+use policy::{Names, Policy, SubjectExpression};
+use prometheus_client::registry::Registry;
 use relay::Relay;
 use revoker::{GROUP, Metrics, Revoker, Target};
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::database::Database;
 use crate::store::Store;
+use crate::wire::Wire;
 
 const PLENTY: Burst = Burst { count: 1_000_000, window: Duration::from_secs(3_600) };
 
@@ -28,6 +30,8 @@ pub struct Setup {
     pub policy: Policy,
     pub break_glass: Vec<String>,
     pub subject: &'static str,
+    /// `None`: as with the embedded bus, where nobody reads cutoffs and receipts.
+    pub names: Option<Arc<Names>>,
 }
 
 impl Setup {
@@ -38,6 +42,7 @@ impl Setup {
             policy: Policy::builtin(),
             break_glass: Vec::new(),
             subject: "identity.userName",
+            names: None,
         }
     }
 
@@ -56,20 +61,25 @@ impl Setup {
             skew: chrono::Duration::seconds(1),
             workers: 2,
         };
-        let targets =
+        let targets: BTreeMap<String, Arc<Target>> =
             self.stores.iter().map(|(name, store)| ((*name).to_owned(), Arc::new(target(name, store)))).collect();
-        let mut registry = prometheus_client::registry::Registry::default();
+        let mut registry = Registry::default();
+        let directory = database.open(Role::Revoker, &sources, &wake).await;
+        let directory = match self.names {
+            Some(names) => directory.publishing(revoker::publishing(names, &targets)),
+            None => directory,
+        };
         let revoker = Revoker {
-            directory: database.open(Role::Revoker, &sources, &wake).await,
+            directory,
             policy: Arc::new(self.policy),
             targets,
             break_glass: self.break_glass,
             metrics: Metrics::register(&mut registry),
         };
-        let bus: Arc<dyn Bus> = Arc::new(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
+        let wire = Wire::over(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
         let relay = Relay {
             directory: database.open(Role::Relay, &sources, &wake).await,
-            bus: bus.clone(),
+            bus: Arc::new(wire.clone()),
             holder: "test".to_owned(),
             metrics: relay::metrics::Metrics::default(),
         };
@@ -79,7 +89,8 @@ impl Setup {
             owner: database.owner().await,
             revoker: Arc::new(revoker),
             relay: Arc::new(relay),
-            bus,
+            wire,
+            registry,
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             _database: database,
@@ -102,7 +113,8 @@ pub struct World {
     pub owner: PgPool,
     pub revoker: Arc<Revoker>,
     relay: Arc<Relay>,
-    bus: Arc<dyn Bus>,
+    pub wire: Wire,
+    registry: Registry,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     _database: Database,
@@ -114,11 +126,13 @@ impl World {
         for lane in Lane::ALL {
             let (relay, stop) = (self.relay.clone(), self.stop.clone());
             self.tasks.spawn(async move { relay.run(lane, stop).await });
-            let (revoker, bus, stop) = (self.revoker.clone(), self.bus.clone(), self.stop.clone());
-            self.tasks.spawn(async move { revoker.consume(&*bus, lane, stop).await.unwrap() });
+            let (revoker, bus, stop) = (self.revoker.clone(), self.wire.clone(), self.stop.clone());
+            self.tasks.spawn(async move { revoker.consume(&bus, lane, stop).await.unwrap() });
         }
         let (relay, stop) = (self.relay.clone(), self.stop.clone());
         self.tasks.spawn(async move { relay.run_cutoffs(stop).await });
+        let (relay, stop) = (self.relay.clone(), self.stop.clone());
+        self.tasks.spawn(async move { relay.run_receipts(stop).await });
         let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
         self.tasks.spawn(async move { revoker.serve_requests(stop).await });
     }
@@ -156,6 +170,35 @@ impl World {
         let cause = cause();
         self.sync.change_user(&cause, PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
         self.latest(account).await
+    }
+
+    /// The source gives her another userName.
+    pub async fn rename(&self, account: &AccountRow, name: &str) {
+        let change = |row: &AccountRow| {
+            let native_id = row.native_id.clone();
+            Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..facts(name, row.fact) })
+        };
+        self.sync.change_user(&cause(), PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
+    }
+
+    /// The same revoker as one whose subscribers know people by these names.
+    pub fn revoker_for(&self, names: Arc<Names>) -> Revoker {
+        let Revoker { directory, policy, targets, break_glass, metrics } = &*self.revoker;
+        Revoker {
+            directory: directory.clone().publishing(revoker::publishing(names, targets)),
+            policy: policy.clone(),
+            targets: targets.clone(),
+            break_glass: break_glass.clone(),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// What a counter stands at.
+    pub fn counted(&self, name: &str) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let count = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        count.unwrap().parse().unwrap()
     }
 
     /// She loses a privileged group; returns the event.
