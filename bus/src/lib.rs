@@ -1,6 +1,8 @@
 //! The bus: carries committed records to whoever follows them. Whatever comes after it is idempotent.
 
+pub mod kafka;
 mod local;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use chrono::{DateTime, Utc};
 use lifecycle::Lane;
 use uuid::Uuid;
 
+pub use kafka::Kafka;
 pub use local::Local;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -121,6 +124,7 @@ pub enum Error {
 /// every durable subscriber.
 #[async_trait]
 pub trait Bus: Send + Sync {
+    /// Makes sure of the topic first, also where there are no records.
     async fn publish(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error>;
 
     /// Follows a topic as a member of `group`.

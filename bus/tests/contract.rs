@@ -2,32 +2,33 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod brokers;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bus::{Batch, Bus, Error, Local, Record, Topic};
 use lifecycle::Lane;
-use uuid::Uuid;
+
+use brokers::{Brokers, event, within};
 
 const URGENT: Topic = Topic::Lifecycle(Lane::Urgent);
 const BULK: Topic = Topic::Lifecycle(Lane::Bulk);
-const LIMIT: Duration = Duration::from_secs(20);
 
-fn record(key: u128, body: &str) -> Record {
-    Record { key: Uuid::from_u128(key), id: Uuid::now_v7(), body: body.into(), trace: None }
-}
-
-fn bodies(batch: &Batch) -> Vec<Record> {
+fn records(batch: &Batch) -> Vec<Record> {
     batch.records.iter().map(|received| received.record.clone()).collect()
 }
 
-async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, work).await.expect("the bus answers within the limit")
+/// Publishes as the relay does: again, until it is durable.
+async fn until_durable(bus: Arc<dyn Bus>, topic: Topic, record: Record) {
+    while let Err(error) = bus.publish(topic, vec![record.clone()]).await {
+        assert!(matches!(error, Error::NotAcknowledged), "{error}");
+    }
 }
 
 async fn records_arrive_as_published_and_in_order(bus: Arc<dyn Bus>) {
     let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
-    let sent: Vec<Record> = (0..50).map(|n| record(1, &format!("{{\"n\":{n}}}"))).collect();
+    let mut sent: Vec<Record> = (0..50).map(|n| event(1, n)).collect();
+    sent[7].trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
     let publishing = tokio::spawn({
         let (bus, sent) = (bus.clone(), sent.clone());
         async move {
@@ -39,64 +40,51 @@ async fn records_arrive_as_published_and_in_order(bus: Arc<dyn Bus>) {
     let mut got = Vec::new();
     while got.len() < sent.len() {
         let batch = within(subscription.next()).await.unwrap();
-        got.extend(bodies(&batch));
+        assert_eq!(batch.unreadable, []);
+        got.extend(records(&batch));
         batch.acknowledge();
     }
     within(publishing).await.unwrap();
     assert_eq!(got, sent);
 }
 
-async fn publish_returns_only_after_the_record_is_durable(bus: Arc<dyn Bus>) {
-    let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
-    let publishing = tokio::spawn({
-        let bus = bus.clone();
-        async move { bus.publish(URGENT, vec![record(1, "{}")]).await }
-    });
-    let batch = within(subscription.next()).await.unwrap();
-    tokio::task::yield_now().await;
-    assert!(!publishing.is_finished(), "nothing is durable yet");
-    batch.acknowledge();
-    within(publishing).await.unwrap().unwrap();
+async fn each_group_gets_every_record(bus: Arc<dyn Bus>) {
+    let one = event(1, 1);
+    let publishing = tokio::spawn(until_durable(bus.clone(), BULK, one.clone()));
+    for group in ["revoker", "audit"] {
+        let mut subscription = bus.subscribe(group, BULK).await.unwrap();
+        let batch = within(subscription.next()).await.unwrap();
+        assert_eq!(records(&batch), std::slice::from_ref(&one), "{group}");
+        batch.acknowledge();
+    }
+    within(publishing).await.unwrap();
 }
 
-async fn the_subscriber_dies_before_its_effect_and_the_event_stays_pending(bus: Arc<dyn Bus>) {
+async fn a_record_comes_again_when_its_subscriber_dies_before_its_effect(bus: Arc<dyn Bus>) {
     let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
-    let one = record(1, "{}");
-    let publishing = tokio::spawn({
-        let (bus, one) = (bus.clone(), one.clone());
-        async move { bus.publish(URGENT, vec![one]).await }
-    });
+    let one = event(1, 1);
+    let publishing = tokio::spawn(until_durable(bus.clone(), URGENT, one.clone()));
     let batch = within(subscription.next()).await.unwrap();
+    assert_eq!(records(&batch), std::slice::from_ref(&one));
     drop(batch);
     drop(subscription);
-    assert!(
-        matches!(within(publishing).await.unwrap(), Err(Error::NotAcknowledged)),
-        "the publisher must keep the event"
-    );
 
     let mut successor = bus.subscribe("revoker", URGENT).await.unwrap();
-    let again = tokio::spawn({
-        let (bus, one) = (bus.clone(), one.clone());
-        async move { bus.publish(URGENT, vec![one]).await }
-    });
     let batch = within(successor.next()).await.unwrap();
-    assert_eq!(bodies(&batch), [one], "the successor gets it");
+    assert_eq!(records(&batch), [one], "the successor gets it");
     batch.acknowledge();
-    within(again).await.unwrap().unwrap();
+    within(publishing).await.unwrap();
 }
 
-async fn publishing_waits_for_a_subscriber_that_is_not_there_yet(bus: Arc<dyn Bus>) {
-    let publishing = tokio::spawn({
-        let bus = bus.clone();
-        async move { bus.publish(URGENT, vec![record(1, "early")]).await }
-    });
+async fn a_record_that_nobody_follows_yet_waits_for_its_subscriber(bus: Arc<dyn Bus>) {
+    let one = event(1, 1);
+    let publishing = tokio::spawn(until_durable(bus.clone(), URGENT, one.clone()));
     tokio::task::yield_now().await;
-    assert!(!publishing.is_finished());
     let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
     let batch = within(subscription.next()).await.unwrap();
-    assert_eq!(&*batch.records[0].record.body, "early");
+    assert_eq!(records(&batch), [one]);
     batch.acknowledge();
-    within(publishing).await.unwrap().unwrap();
+    within(publishing).await.unwrap();
 }
 
 async fn a_full_bulk_lane_does_not_hold_up_an_urgent_record(bus: Arc<dyn Bus>) {
@@ -105,37 +93,93 @@ async fn a_full_bulk_lane_does_not_hold_up_an_urgent_record(bus: Arc<dyn Bus>) {
     let mut jam = tokio::task::JoinSet::new();
     for n in 0..100 {
         let bus = bus.clone();
-        jam.spawn(async move { bus.publish(BULK, vec![record(n, "bulk")]).await });
+        jam.spawn(async move { bus.publish(BULK, vec![event(n, 0)]).await });
     }
+    let one = event(1, 1);
+    let publishing = tokio::spawn(until_durable(bus.clone(), URGENT, one.clone()));
+    let batch = within(urgent.next()).await.unwrap();
+    assert_eq!(records(&batch), [one]);
+    batch.acknowledge();
+    within(publishing).await.unwrap();
+}
+
+/// In process there is nowhere to keep a record but in its subscriber.
+async fn publish_returns_only_after_the_effect_is_durable(bus: Arc<dyn Bus>) {
+    let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
     let publishing = tokio::spawn({
         let bus = bus.clone();
-        async move { bus.publish(URGENT, vec![record(1, "urgent")]).await }
+        async move { bus.publish(URGENT, vec![event(1, 1)]).await }
     });
-    let batch = within(urgent.next()).await.unwrap();
-    assert_eq!(&*batch.records[0].record.body, "urgent");
+    let batch = within(subscription.next()).await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(!publishing.is_finished(), "nothing is durable yet");
     batch.acknowledge();
     within(publishing).await.unwrap().unwrap();
 }
 
+async fn the_publisher_hears_that_a_subscriber_died_and_keeps_the_record(bus: Arc<dyn Bus>) {
+    let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
+    let publishing = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.publish(URGENT, vec![event(1, 1)]).await }
+    });
+    let batch = within(subscription.next()).await.unwrap();
+    drop(batch);
+    drop(subscription);
+    assert!(matches!(within(publishing).await.unwrap(), Err(Error::NotAcknowledged)));
+}
+
+/// The brokers keep it: what publish returned for outlives publisher and subscriber.
+async fn what_publish_returned_for_is_there_for_whoever_comes_later(bus: Arc<dyn Bus>) {
+    let one = event(1, 1);
+    within(bus.publish(URGENT, vec![one.clone()])).await.unwrap();
+    let mut subscription = bus.subscribe("revoker", URGENT).await.unwrap();
+    let batch = within(subscription.next()).await.unwrap();
+    assert_eq!(records(&batch), [one]);
+}
+
 macro_rules! contract {
-    ($name:ident, $make:expr) => {
+    ($name:ident, $make:expr, $($own:ident),+) => {
         mod $name {
             use super::*;
 
             contract!(@rows $make,
                 records_arrive_as_published_and_in_order,
-                publish_returns_only_after_the_record_is_durable,
-                the_subscriber_dies_before_its_effect_and_the_event_stays_pending,
-                publishing_waits_for_a_subscriber_that_is_not_there_yet,
-                a_full_bulk_lane_does_not_hold_up_an_urgent_record);
+                a_record_comes_again_when_its_subscriber_dies_before_its_effect,
+                a_record_that_nobody_follows_yet_waits_for_its_subscriber,
+                a_full_bulk_lane_does_not_hold_up_an_urgent_record,
+                $($own),+);
+
+            #[tokio::test]
+            async fn each_group_gets_every_record() {
+                let (bus, _kept) = $make(&[("revoker", BULK), ("audit", BULK)]);
+                super::each_group_gets_every_record(bus).await;
+            }
         }
     };
     (@rows $make:expr, $($row:ident),+) => {
         $(#[tokio::test]
         async fn $row() {
-            super::$row(Arc::new($make)).await;
+            let (bus, _kept) = $make(&[("revoker", URGENT), ("revoker", BULK)]);
+            super::$row(bus).await;
         })+
     };
 }
 
-contract!(local, Local::new([("revoker", URGENT), ("revoker", BULK)]));
+fn in_process(durable: &[(&'static str, Topic)]) -> (Arc<dyn Bus>, ()) {
+    (Arc::new(Local::new(durable.iter().copied())), ())
+}
+
+/// Brokers keep records for whichever groups come.
+fn over_kafka(_: &[(&'static str, Topic)]) -> (Arc<dyn Bus>, Brokers) {
+    let brokers = Brokers::new();
+    (brokers.kafka("one"), brokers)
+}
+
+contract!(
+    local,
+    in_process,
+    publish_returns_only_after_the_effect_is_durable,
+    the_publisher_hears_that_a_subscriber_died_and_keeps_the_record
+);
+contract!(kafka, over_kafka, what_publish_returned_for_is_there_for_whoever_comes_later);
