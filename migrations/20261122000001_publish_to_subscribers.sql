@@ -3,6 +3,8 @@
 ALTER TABLE ledger.cutoff_subjects ADD COLUMN published jsonb NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN ledger.cutoff_subjects.published IS 'the subject''s names for subscribers, by publish.subjects: opaque ids and keyed hashes';
 
+ALTER TABLE ledger.events ADD COLUMN trace text;
+COMMENT ON COLUMN ledger.events.trace IS 'W3C traceparent of what caused it; null where nothing is traced';
 ALTER TABLE ledger.revocations ADD COLUMN trace text;
 COMMENT ON COLUMN ledger.revocations.trace IS 'W3C traceparent of what caused it; null where nothing is traced';
 
@@ -15,6 +17,7 @@ CREATE TABLE ledger.pending_receipts (
     record_id uuid NOT NULL,
     subject_id uuid NOT NULL,
     body text NOT NULL,
+    trace text,
     PRIMARY KEY (shard, id)
 );
 COMMENT ON TABLE ledger.pending_receipts IS 'durable: records for the receipts topic; a row exists until the bus acknowledged it';

@@ -18,6 +18,6 @@ pub(crate) async fn check(State(console): State<Console>) -> Result<Json<Value>,
         .into_iter()
         .map(|(name, (owed, stuck))| (name, json!({"owed": owed, "stuck": stuck})))
         .collect();
-    let pending: i64 = console.directory.pending_depth().await?.into_iter().map(|(_, count)| count).sum();
+    let pending: i64 = console.directory.pending_depth().await?.into_iter().map(|depth| depth.events).sum();
     Ok(Json(json!({"findings": findings, "owed": owed, "pending": pending})))
 }

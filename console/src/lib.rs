@@ -9,6 +9,7 @@ mod problem;
 mod requests;
 mod revocations;
 mod tokens;
+mod trace;
 
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ impl From<directory::Error> for Problem {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an admin call could not reach the database");
                 Problem::new(503, "the database could not be reached").help("ask again; nothing was changed")
             }
-            Taken { .. } | CheckpointMoved { .. } | Inconsistent { .. } | Statement(_) | Migrate(_) => {
+            Taken { .. } | CheckpointMoved { .. } | Inconsistent { .. } | Statement(_) | NotOwner(_) | Migrate(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an admin call failed");
                 Problem::new(500, "the call failed here and was not carried out").help("the log says why")
             }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::Extension;
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use directory::{RequestKind, RevocationRow};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::auth::Administrator;
@@ -26,6 +27,7 @@ pub(crate) struct Wish {
 pub(crate) async fn create(
     State(console): State<Console>,
     Extension(Administrator(by)): Extension<Administrator>,
+    headers: HeaderMap,
     wish: Result<Json<Wish>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(wish) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
@@ -39,8 +41,11 @@ pub(crate) async fn create(
         ));
     }
     let subject = console.one(&wish.who, false).await?;
-    let payload = json!({"subject": subject, "reason": wish.reason, "downstreams": wish.downstreams});
-    let id = console.directory.ask(RequestKind::Revoke, &payload, &by).await?;
+    let (span, trace) = crate::trace::begin(&headers, "revoke by hand");
+    let payload = json!({
+        "subject": subject, "reason": wish.reason, "downstreams": wish.downstreams, "traceparent": trace,
+    });
+    let id = console.directory.ask(RequestKind::Revoke, &payload, &by).instrument(span).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"id": id, "identity": subject}))))
 }
 

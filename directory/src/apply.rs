@@ -27,7 +27,9 @@ pub struct Cause {
     pub effective_at: Option<DateTime<Utc>>,
     /// When Leaver first had it in hand.
     pub received_at: Option<DateTime<Utc>>,
-    /// How it came, for traces: `SCIM PATCH`, `csv`, `plan approved`.
+    /// The W3C `traceparent` of the request or run that brought it; `None` where nothing is traced.
+    pub trace: Option<String>,
+    /// How it came, for people: `SCIM PATCH`, `csv`, `plan approved`.
     pub via: &'static str,
 }
 

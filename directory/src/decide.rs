@@ -27,6 +27,8 @@ pub struct Undecided {
     pub urgent: bool,
     pub data: Value,
     pub context: Context,
+    /// The W3C `traceparent` of what caused it.
+    pub trace: Option<String>,
 }
 
 /// What is to end, and where.
@@ -151,6 +153,7 @@ impl Directory {
             ordered,
             reason: Some(reason),
             by: Some(&request.asked_by),
+            trace: request.payload.get("traceparent").and_then(Value::as_str),
         };
         if insert_revocation(&mut tx, &revocation, &mut written).await? {
             let waiting = Waiting { revocation: request.id, class: Class::Hand, downstreams: &ordered.downstreams };
@@ -197,7 +200,7 @@ impl Written {
 
 async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecided>> {
     let rows = sqlx::query!(
-        r#"SELECT e.id, e.event_id, e.type, e.subject_kind, e.subject_id, e.version, e.class, e.lane, e.recorded_at, e.body,
+        r#"SELECT e.id, e.event_id, e.type, e.subject_kind, e.subject_id, e.version, e.class, e.lane, e.recorded_at, e.body, e.trace,
                   c.context AS "context?"
            FROM UNNEST($1::uuid[]) WITH ORDINALITY AS w(id, n)
            JOIN ledger.events e ON e.event_id = w.id
@@ -229,6 +232,7 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecid
                 urgent: r.lane == 0,
                 data: body.get("data").cloned().unwrap_or(Value::Null),
                 context,
+                trace: r.trace.clone(),
             })
         };
         match read() {
@@ -287,6 +291,7 @@ async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) ->
             ordered,
             reason: None,
             by: None,
+            trace: event.trace.as_deref(),
         };
         insert_revocation(tx, &revocation, written).await?;
         let state = event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
@@ -324,14 +329,16 @@ struct Revocation<'a> {
     ordered: &'a Ordered,
     reason: Option<&'a str>,
     by: Option<&'a str>,
+    trace: Option<&'a str>,
 }
 
 async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, written: &mut Written) -> Result<bool> {
     let actions: Vec<Action> = revocation.ordered.actions().into_iter().collect();
     let words: Vec<String> = actions.iter().map(ToString::to_string).collect();
     let done = sqlx::query!(
-        "INSERT INTO ledger.revocations (id, subject_id, subject_kind, event, class, at, actions, downstreams, reason, asked_by)
-         VALUES ($1, $2, 'identity', $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO ledger.revocations (id, subject_id, subject_kind, event, class, at, actions, downstreams, reason, asked_by,
+                                         trace)
+         VALUES ($1, $2, 'identity', $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
         revocation.id,
         revocation.subject,
         revocation.event,
@@ -340,7 +347,8 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, w
         &words,
         &revocation.ordered.downstreams,
         revocation.reason,
-        revocation.by
+        revocation.by,
+        revocation.trace
     )
     .execute(tx)
     .await?;
@@ -355,6 +363,7 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, w
             actions: &actions,
             downstreams: &revocation.ordered.downstreams,
             by_event: revocation.event.is_some(),
+            trace: revocation.trace,
         }));
     }
     Ok(new)

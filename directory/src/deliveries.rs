@@ -31,6 +31,8 @@ pub struct Leased {
     pub ended: HashSet<Vec<u8>>,
     /// The subject as expressions see it; `None` where no source knows it.
     pub identity: Option<IdentityView>,
+    /// The W3C `traceparent` of what caused the latest of its revocations.
+    pub trace: Option<String>,
 }
 
 /// How far the revocations of an answer have come.
@@ -45,7 +47,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",
             Outcome::Verified => "verified",
@@ -98,7 +100,9 @@ impl Directory {
                    ORDER BY class, due_at LIMIT $3 FOR UPDATE SKIP LOCKED) due
              WHERE d.subject_id = due.subject_id AND d.downstream = due.downstream
              RETURNING d.subject_id, d.turn, d.class, d.wanted, d.delivered, d.waiting, d.answered, d.settled, d.sweeps_done,
-                       d.applied_at, d.attempts",
+                       d.applied_at, d.attempts,
+                       (SELECT v.trace FROM ledger.revocations v
+                        WHERE v.id = coalesce(d.waiting[cardinality(d.waiting)], d.answered[cardinality(d.answered)]))",
             downstream,
             up_to,
             limit,
@@ -131,6 +135,7 @@ impl Directory {
                     attempts: r.attempts.unsigned_abs(),
                     ended: ended.remove(&r.subject_id).unwrap_or_default(),
                     identity: views.remove(&r.subject_id),
+                    trace: r.trace,
                 })
             })
             .collect()

@@ -76,7 +76,7 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
     let lanes: Vec<i16> = events.iter().map(|(e, _)| e.lane.number()).collect();
     let classes: Vec<i16> = events.iter().map(|(e, _)| e.class.number()).collect();
     let instants: Vec<DateTime<Utc>> = events.iter().map(|(e, _)| e.recorded_at).collect();
-    let bodies: Vec<String> = events.iter().map(|(e, _)| e.render()).collect();
+    let bodies: Vec<String> = events.iter().map(|(e, _)| e.render(cause.trace.as_deref())).collect();
     let shards: Vec<i16> = events.iter().map(|(e, _)| shard_of(e.subject)).collect();
     let contexts: Vec<Value> = events
         .iter()
@@ -91,8 +91,8 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
                 AS d(event_id, kind, subject, type, version, prev, lane, class, recorded_at, body, shard, context, n)
         ), written AS (
             INSERT INTO ledger.events (event_id, subject_kind, subject_id, type, version, prev, lane, class, source,
-                                       effective_at, received_at, recorded_at, body)
-            SELECT event_id, kind, subject, type, version, prev, lane, class, $13, $14, $15, recorded_at, body
+                                       effective_at, received_at, recorded_at, body, trace)
+            SELECT event_id, kind, subject, type, version, prev, lane, class, $13, $14, $15, recorded_at, body, $16
             FROM draft ORDER BY n
             RETURNING id, event_id
         ), contexts AS (
@@ -117,6 +117,7 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
         cause.source,
         cause.effective_at,
         cause.received_at,
+        cause.trace,
     )
     .execute(tx)
     .await?;

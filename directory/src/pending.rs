@@ -22,6 +22,8 @@ pub struct PendingRecord {
     pub record: Uuid,
     pub subject: Uuid,
     pub body: String,
+    /// The W3C `traceparent` of what caused it.
+    pub trace: Option<String>,
 }
 
 /// A pending row that the bus will never take.
@@ -51,9 +53,9 @@ impl Directory {
     ) -> Result<Vec<PendingRecord>> {
         Ok(sqlx::query_as!(
             PendingRecord,
-            r#"SELECT e.id AS "id!", e.event_id AS "record!", e.subject_id AS "subject!", e.body AS "body!"
+            r#"SELECT e.id AS "id!", e.event_id AS "record!", e.subject_id AS "subject!", e.body AS "body!", e.trace
                FROM (SELECT id FROM ledger.pending WHERE shard = $1 AND lane = $2 AND id > $3 ORDER BY id LIMIT $4) p,
-                    LATERAL (SELECT id, event_id, subject_id, body FROM ledger.events e WHERE e.id = p.id OFFSET 0) e
+                    LATERAL (SELECT id, event_id, subject_id, body, trace FROM ledger.events e WHERE e.id = p.id OFFSET 0) e
                ORDER BY p.id"#,
             shard,
             lane.number(),

@@ -163,6 +163,7 @@ impl Directory {
             class: Class::of_plan(items.len()),
             effective_at: None,
             received_at: Some(decided_at),
+            trace: None,
             via: "plan approved",
         };
         let mut applied = 0;

@@ -19,6 +19,7 @@ pub(crate) struct Note {
     id: Uuid,
     subject: Uuid,
     body: String,
+    trace: Option<String>,
 }
 
 /// A revocation that was just written.
@@ -33,19 +34,27 @@ pub(crate) struct Requested<'a> {
     pub downstreams: &'a [String],
     /// Whether an event ordered it; its id is the event's then.
     pub by_event: bool,
+    pub trace: Option<&'a str>,
 }
 
 impl Note {
     pub(crate) fn requested(of: &Requested<'_>) -> Self {
-        let concerning =
-            Concerning { id: Uuid::now_v7(), kind: of.kind, subject: of.subject, revocation: of.revocation, at: of.at };
+        let concerning = Concerning {
+            id: Uuid::now_v7(),
+            kind: of.kind,
+            subject: of.subject,
+            revocation: of.revocation,
+            at: of.at,
+            trace: of.trace,
+        };
         let order = receipt::Order {
             event: of.by_event.then_some(of.revocation),
             class: of.class,
             actions: of.actions,
             downstreams: of.downstreams,
         };
-        Note { id: concerning.id, subject: of.subject, body: receipt::requested(&concerning, &order) }
+        let body = receipt::requested(&concerning, &order);
+        Note { id: concerning.id, subject: of.subject, body, trace: of.trace.map(str::to_owned) }
     }
 }
 
@@ -58,14 +67,16 @@ pub(crate) async fn tell(tx: &mut PgConnection, notes: &[Note]) -> Result<()> {
     let ids: Vec<Uuid> = notes.iter().map(|n| n.id).collect();
     let subjects: Vec<Uuid> = notes.iter().map(|n| n.subject).collect();
     let bodies: Vec<String> = notes.iter().map(|n| n.body.clone()).collect();
+    let traces: Vec<Option<String>> = notes.iter().map(|n| n.trace.clone()).collect();
     sqlx::query!(
-        "INSERT INTO ledger.pending_receipts (shard, record_id, subject_id, body)
-         SELECT shard, id, subject, body FROM UNNEST($1::int2[], $2::uuid[], $3::uuid[], $4::text[])
-                WITH ORDINALITY AS n(shard, id, subject, body, n) ORDER BY n",
+        "INSERT INTO ledger.pending_receipts (shard, record_id, subject_id, body, trace)
+         SELECT shard, id, subject, body, trace FROM UNNEST($1::int2[], $2::uuid[], $3::uuid[], $4::text[], $5::text[])
+                WITH ORDINALITY AS n(shard, id, subject, body, trace, n) ORDER BY n",
         &shards,
         &ids,
         &subjects,
-        &bodies
+        &bodies,
+        &traces as &[Option<String>]
     )
     .execute(tx)
     .await?;
@@ -76,13 +87,14 @@ pub(crate) async fn tell(tx: &mut PgConnection, notes: &[Note]) -> Result<()> {
 struct Standing {
     subject: Uuid,
     kind: SubjectKind,
+    trace: Option<String>,
     receipt: Option<Receipt>,
 }
 
 /// How these revocations stand at a downstream. Whoever writes a receipt has its delivery's row locked, so nobody else does.
 async fn standing(tx: &mut PgConnection, downstream: &str, revocations: &[Uuid]) -> Result<HashMap<Uuid, Standing>> {
     let rows = sqlx::query!(
-        r#"SELECT v.id, v.subject_id, v.subject_kind, r.state AS "state?", r.found AS "found?", r.ended AS "ended?",
+        r#"SELECT v.id, v.subject_id, v.subject_kind, v.trace, r.state AS "state?", r.found AS "found?", r.ended AS "ended?",
                   r.resurrected AS "resurrected?", r.applied_at AS "applied_at?", r.verified_at AS "verified_at?",
                   r.settled_at AS "settled_at?"
            FROM ledger.revocations v LEFT JOIN ledger.receipts r ON r.revocation = v.id AND r.downstream = $1
@@ -108,7 +120,7 @@ async fn standing(tx: &mut PgConnection, downstream: &str, revocations: &[Uuid])
                 None => None,
             };
             let kind = serde_json::from_value(json!(r.subject_kind)).map_err(|_| bad("revocations", "subject_kind"))?;
-            Ok((r.id, Standing { subject: r.subject_id, kind, receipt }))
+            Ok((r.id, Standing { subject: r.subject_id, kind, trace: r.trace, receipt }))
         })
         .collect()
 }
@@ -132,9 +144,10 @@ fn steps(downstream: &str, before: &HashMap<Uuid, Standing>, after: &HashMap<Uui
                 subject: standing.subject,
                 revocation: *revocation,
                 at: at.unwrap_or(now),
+                trace: standing.trace.as_deref(),
             };
             let body = receipt::step(&concerning, step, downstream, receipt);
-            notes.push(Note { id: concerning.id, subject: standing.subject, body });
+            notes.push(Note { id: concerning.id, subject: standing.subject, body, trace: standing.trace.clone() });
         }
     }
     notes
@@ -183,7 +196,7 @@ impl Directory {
     pub async fn pending_receipts(&self, shard: i16, position: i64, limit: i64) -> Result<Vec<PendingRecord>> {
         Ok(sqlx::query_as!(
             PendingRecord,
-            "SELECT id, record_id AS record, subject_id AS subject, body FROM ledger.pending_receipts
+            "SELECT id, record_id AS record, subject_id AS subject, body, trace FROM ledger.pending_receipts
              WHERE shard = $1 AND id > $2 ORDER BY id LIMIT $3",
             shard,
             position,

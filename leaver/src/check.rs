@@ -1,16 +1,16 @@
 //! `leaver check`: tries every connection without changing anything, and says what the parts can do together.
 
+mod bus;
 mod policy;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use directory::Schema;
 use downstreams::{Capabilities, Downstream, Finds};
 use futures::future::join_all;
 use lifecycle::Action;
 use serde::Serialize;
-use sqlx::migrate::Migrate;
-use sqlx::{Connection, PgConnection};
 
 use crate::config::Config;
 
@@ -37,7 +37,7 @@ pub enum State {
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// `configuration`, `policy`, `rule`, `database`, `source` or `downstream`.
+    /// `configuration`, `policy`, `rule`, `database`, `bus`, `topic`, `publish`, `source` or `downstream`.
     pub what: &'static str,
     pub name: String,
     pub state: State,
@@ -114,11 +114,14 @@ pub async fn run(config: &Config, file: &Path) -> Report {
     }
     let sources = join_all(config.sources.iter().map(|(name, source)| look_at_source(name, source, &file)));
     let downstreams = join_all(built.iter().map(|(name, adapter)| look_at_downstream(name, adapter.as_ref(), &file)));
-    let (database, sources, downstreams) = tokio::join!(look_at_database(config), sources, downstreams);
+    let (database, bus, sources, downstreams) =
+        tokio::join!(look_at_database(config), bus::look(config, &file), sources, downstreams);
 
     let mut checks = vec![configuration(config, &file)];
     checks.extend(policy::look(config, &abilities));
     checks.push(database);
+    checks.extend(bus);
+    checks.extend(bus::names(config));
     checks.extend(sources);
     checks.extend(unfit);
     checks.extend(downstreams);
@@ -143,47 +146,31 @@ async fn look_at_database(config: &Config) -> Check {
         return Check::new("database", "database", State::Ok, detail);
     };
     timed(async {
-        match tokio::time::timeout(PATIENCE, schema_of(database.url.expose())).await {
+        match tokio::time::timeout(PATIENCE, directory::schema(database.url.expose())).await {
             Err(_) => silent("database", "database"),
+            Ok(Err(error @ directory::Error::NotOwner(_))) => Check::failed("database", "database", &error)
+                .help("`leaver migrate` with the login of the schema's owner lets others look"),
             Ok(Err(error)) => {
-                // What the library says of itself is said again by what lies beneath.
-                let beneath = std::error::Error::source(&error).unwrap_or(&error);
+                // What the layers above say of themselves is no more than that.
+                let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+                let beneath = chain.last().unwrap_or(&error);
                 let check = Check::failed("database", "database", beneath);
                 Check { detail: format!("PostgreSQL cannot be used: {}", check.detail), ..check }
                     .help("start it, or mend database.url")
             }
-            Ok(Ok((server, 0))) => {
+            Ok(Ok(Schema { server, behind: 0, ahead: 0 })) => {
                 Check::new("database", "database", State::Ok, format!("{server}, migrations current"))
             }
-            Ok(Ok((server, behind))) => {
+            Ok(Ok(Schema { server, behind: 0, .. })) => {
+                Check::new("database", "database", State::Ok, format!("{server}, migrated by a newer leaver"))
+            }
+            Ok(Ok(Schema { server, behind, .. })) => {
                 let detail = format!("{server}, {} to come", crate::show::text::count(behind as u64, "migration"));
                 Check::new("database", "database", State::Warning, detail).help("`leaver migrate` applies them")
             }
         }
     })
     .await
-}
-
-/// The server, such as `PostgreSQL 17.2`, and how many migrations it lacks.
-async fn schema_of(url: &str) -> Result<(String, usize), sqlx::Error> {
-    let mut connection = PgConnection::connect(url).await?;
-    // 170002 is 17.2.
-    let server = connection.server_version_num().unwrap_or_default();
-    let server = format!("PostgreSQL {}.{}", server / 10_000, server % 10_000);
-    let table = &directory::MIGRATOR.table_name;
-    let applied = match connection.list_applied_migrations(table).await {
-        Ok(applied) => applied,
-        Err(sqlx::migrate::MigrateError::Execute(error)) if is_undefined_table(&error) => Vec::new(),
-        Err(error) => return Err(sqlx::Error::from(error)),
-    };
-    connection.close().await?;
-    let behind = directory::MIGRATOR.iter().filter(|ours| !applied.iter().any(|done| done.version == ours.version));
-    Ok((server, behind.count()))
-}
-
-/// A database that was never migrated has no table of migrations (SQLSTATE 42P01).
-fn is_undefined_table(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "42P01")
 }
 
 async fn look_at_source(name: &str, source: &sync_worker::Config, file: &str) -> Check {

@@ -1,7 +1,8 @@
 //! Health, readiness and metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,52 +10,77 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use directory::Directory;
+use lifecycle::Lane;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::roles::Parts;
+
 pub const OWED: &str = "leaver_deliveries_owed";
 pub const STUCK: &str = "leaver_deliveries_stuck";
 pub const PENDING: &str = "leaver_events_pending";
+pub const PENDING_OLDEST: &str = "leaver_events_pending_oldest_seconds";
 
-type Labelled = Family<[(&'static str, String); 1], Gauge<i64, AtomicI64>>;
+type Count = Gauge<i64, AtomicI64>;
+type Seconds = Gauge<f64, AtomicU64>;
+type ByDownstream = Family<[(&'static str, String); 1], Count>;
+type ByLane<G> = Family<[(&'static str, &'static str); 1], G>;
 
 /// What the probes look at.
 #[derive(Clone)]
 pub struct Probes {
-    directory: Directory,
+    serving: Directory,
+    /// May read what is pending.
+    relay: Directory,
+    /// May read what is owed, in processes that have to do with it.
+    owing: Option<Directory>,
     registry: Arc<Registry>,
     gauges: Gauges,
 }
 
 #[derive(Clone, Default)]
 struct Gauges {
-    owed: Labelled,
-    stuck: Labelled,
-    pending: Labelled,
+    owed: ByDownstream,
+    stuck: ByDownstream,
+    pending: ByLane<Count>,
+    oldest: ByLane<Seconds>,
 }
 
 impl Probes {
     /// Takes the registry with everybody's metrics in it; adds what is read from the database at each scrape.
-    pub fn new(directory: Directory, mut registry: Registry) -> Self {
+    pub fn new(parts: &Parts, mut registry: Registry) -> Self {
         let gauges = Gauges::default();
-        registry.register(OWED, "Deliveries that a downstream has not answered", gauges.owed.clone());
-        registry.register(STUCK, "Deliveries that need a person", gauges.stuck.clone());
+        let owing = parts.owing().cloned();
+        if owing.is_some() {
+            registry.register(OWED, "Deliveries that a downstream has not answered", gauges.owed.clone());
+            registry.register(STUCK, "Deliveries that need a person", gauges.stuck.clone());
+        }
         registry.register(PENDING, "Events that the bus has not acknowledged, by lane", gauges.pending.clone());
-        Self { directory, registry: Arc::new(registry), gauges }
+        registry.register(PENDING_OLDEST, "How long the oldest of these has been waiting", gauges.oldest.clone());
+        let (serving, relay) = (parts.serving().clone(), parts.relay.directory.clone());
+        Self { serving, relay, owing, registry: Arc::new(registry), gauges }
     }
 
     async fn refresh(&self) -> directory::Result<()> {
-        self.gauges.owed.clear();
-        self.gauges.stuck.clear();
-        self.gauges.pending.clear();
-        for (name, (owed, stuck)) in self.directory.owed().await? {
-            self.gauges.owed.get_or_create(&[("downstream", name.clone())]).set(owed);
-            self.gauges.stuck.get_or_create(&[("downstream", name)]).set(stuck);
+        let Gauges { owed, stuck, pending, oldest } = &self.gauges;
+        owed.clear();
+        stuck.clear();
+        pending.clear();
+        oldest.clear();
+        if let Some(directory) = &self.owing {
+            for (name, (owes, needs_a_person)) in directory.owed().await? {
+                owed.get_or_create(&[("downstream", name.clone())]).set(owes);
+                stuck.get_or_create(&[("downstream", name)]).set(needs_a_person);
+            }
         }
-        for (lane, depth) in self.directory.pending_depth().await? {
-            self.gauges.pending.get_or_create(&[("lane", lane.as_str().to_owned())]).set(depth);
+        let waiting = self.relay.pending_depth().await?;
+        for lane in Lane::ALL {
+            let found = waiting.iter().find(|depth| depth.lane == lane);
+            pending.get_or_create(&[("lane", lane.as_str())]).set(found.map_or(0, |depth| depth.events));
+            let age = found.map_or(Duration::ZERO, |depth| depth.oldest);
+            oldest.get_or_create(&[("lane", lane.as_str())]).set(age.as_secs_f64());
         }
         Ok(())
     }
@@ -70,7 +96,7 @@ pub fn routes(probes: Probes) -> Router {
 }
 
 async fn ready(State(probes): State<Probes>) -> Response {
-    match probes.directory.ping().await {
+    match probes.serving.ping().await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");

@@ -17,6 +17,20 @@ pub struct Supervisor {
     stop: CancellationToken,
 }
 
+/// A task that ended, and why if it says so.
+struct Ended {
+    name: String,
+    error: Option<BoxError>,
+}
+
+/// A task that ended before it was asked to. The process ends with it.
+#[derive(Debug, thiserror::Error)]
+#[error("leaver cannot go on without its task `{name}`")]
+pub struct Crash {
+    name: String,
+    source: Option<BoxError>,
+}
+
 impl Supervisor {
     /// Runs `task` under a name until it ends. Give it [`Supervisor::stop_signal`], so that it ends when asked.
     pub fn spawn(
@@ -34,7 +48,10 @@ impl Supervisor {
     }
 
     /// Waits for a signal or for a task that crashes, then stops all tasks, at most for `grace`. A second signal stops at once.
-    pub async fn run(&mut self, signals: &mut Signals, grace: Duration) -> ExitCode {
+    ///
+    /// # Errors
+    /// The crash, once everything has stopped.
+    pub async fn run(&mut self, signals: &mut Signals, grace: Duration) -> Result<ExitCode, Crash> {
         let crashed = tokio::select! {
             name = signals.next() => {
                 tracing::info!(signal = name, "stopping: what is under way finishes, at most {} s; again to stop now", grace.as_secs());
@@ -54,7 +71,10 @@ impl Supervisor {
             );
         }
         self.tasks.shutdown().await;
-        if crashed.is_some() || late { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        match crashed {
+            Some(Ended { name, error }) => Err(Crash { name, source: error }),
+            None => Ok(if late { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
+        }
     }
 
     /// Asks all tasks to stop and waits for them, at most for `grace`. Whether some were late.
@@ -64,8 +84,8 @@ impl Supervisor {
         tokio::time::timeout(grace, drain).await.is_err()
     }
 
-    /// The name of the next task that ends. Before a stop that is a crash, and logged as one.
-    async fn next_end(&mut self) -> Option<String> {
+    /// The next task that ends. Before a stop that is a crash, and logged as one.
+    async fn next_end(&mut self) -> Option<Ended> {
         let ended = self.tasks.join_next_with_id().await?;
         let id = match &ended {
             Ok((id, _)) => *id,
@@ -73,24 +93,32 @@ impl Supervisor {
         };
         let name = self.names.remove(&id).unwrap_or_default();
         let stopping = self.stop.is_cancelled();
-        match ended {
-            Ok((_, Ok(()))) if stopping => {}
+        let error: Option<BoxError> = match ended {
             Ok((_, Ok(()))) => {
-                tracing::error!(task = name, "a task ended although nobody asked it to; the process ends with it")
+                if !stopping {
+                    tracing::error!(task = name, "a task ended although nobody asked it to; the process ends with it");
+                }
+                None
             }
-            Ok((_, Err(error))) => tracing::error!(
-                task = name,
-                error = &*error as &dyn std::error::Error,
-                "a task failed; the process ends with it"
-            ),
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(
-                task = name,
-                error = &error as &dyn std::error::Error,
-                "a task panicked; the process ends with it"
-            ),
-        }
-        Some(name)
+            Ok((_, Err(error))) => {
+                tracing::error!(
+                    task = name,
+                    error = &*error as &dyn std::error::Error,
+                    "a task failed; the process ends with it"
+                );
+                Some(error)
+            }
+            Err(error) if error.is_cancelled() => None,
+            Err(error) => {
+                tracing::error!(
+                    task = name,
+                    error = &error as &dyn std::error::Error,
+                    "a task panicked; the process ends with it"
+                );
+                Some(error.into())
+            }
+        };
+        Some(Ended { name, error })
     }
 }
 
@@ -128,8 +156,8 @@ mod tests {
             told.send(()).map_err(|()| "nobody listens".into())
         });
         supervisor.spawn("crashing", async { Err("broken".into()) });
-        let code = supervisor.run(&mut Signals::new().unwrap(), Duration::from_secs(10)).await;
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        let crash = supervisor.run(&mut Signals::new().unwrap(), Duration::from_secs(10)).await.unwrap_err();
+        assert_eq!(std::error::Error::source(&crash).unwrap().to_string(), "broken", "{crash}");
         heard.await.expect("the other task was asked to stop");
     }
 
@@ -137,7 +165,7 @@ mod tests {
     async fn a_task_that_panics_ends_the_process() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn("panicking", async { panic!("on purpose") });
-        let code = supervisor.run(&mut Signals::new().unwrap(), Duration::from_secs(10)).await;
-        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        let crash = supervisor.run(&mut Signals::new().unwrap(), Duration::from_secs(10)).await.unwrap_err();
+        assert!(crash.to_string().contains("panicking"), "{crash}");
     }
 }

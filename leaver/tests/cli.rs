@@ -83,6 +83,9 @@ fn alone_it_names_its_verbs_in_four_groups() {
 
     Run:
       up              Run every part in one process, in the foreground
+      sync-worker     Read sources and receive SCIM, in a process of its own
+      revoker         Decide and end sessions, in a process of its own
+      console         Serve the admin API, in a process of its own
       demo            Watch people leave a small company, and their sessions end
       migrate         Bring the database to the newest schema
 
@@ -362,6 +365,131 @@ fn without_a_configuration_it_says_how_to_name_one() {
      --> leaver.yaml
     help: name one with `leaver up -c FILE`; examples/leaver.yaml is one to begin with
     --- exit 2
+    ");
+}
+
+#[test]
+fn a_role_alone_names_what_it_needs_to_meet_the_others() {
+    assert_snapshot!(leaver(&[("leaver.yaml", "")], "sync-worker"), @r#"
+    --- stderr
+    error: `leaver sync-worker` shares its work with other processes, and leaver.yaml has no database.url and no bus.kafka
+    help: add `database: { url: "env:DATABASE_URL" }` and `bus: { kafka: { brokers: "HOST:9092" } }`; or run everything in one process: `leaver up`
+    --- exit 2
+    "#);
+    let config = [("leaver.yaml", "database: { url: \"postgres://127.0.0.1:1/leaver\" }\n")];
+    assert_snapshot!(leaver(&config, "revoker"), @r#"
+    --- stderr
+    error: `leaver revoker` shares its work with other processes, and leaver.yaml has no bus.kafka
+    help: add `bus: { kafka: { brokers: "HOST:9092" } }`; or run everything in one process: `leaver up`
+    --- exit 2
+    "#);
+    let config = [("leaver.yaml", "bus: { kafka: { brokers: \"127.0.0.1:1\" } }\n")];
+    assert_snapshot!(leaver(&config, "console"), @r#"
+    --- stderr
+    error: `leaver console` shares its work with other processes, and leaver.yaml has no database.url
+    help: add `database: { url: "env:DATABASE_URL" }`; or run everything in one process: `leaver up`
+    --- exit 2
+    "#);
+}
+
+/// A database and a Kafka that are not there: enough to see what comes before them.
+const APART: &str = "
+data_dir: data
+database: { url: \"postgres://leaver:hunter2@127.0.0.1:1/leaver\" }
+bus: { kafka: { brokers: \"127.0.0.1:1\" } }
+";
+
+#[test]
+fn a_role_is_there_once_per_data_dir() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("leaver.yaml"), APART).expect("a file in it");
+    let run_dir = folder.path().join("data/run");
+    std::fs::create_dir_all(&run_dir).expect("a folder for locks");
+    std::fs::write(run_dir.join("revoker.lock"), "4711\n").expect("a lock");
+    let lock = std::fs::File::open(run_dir.join("revoker.lock")).expect("the lock");
+    lock.lock().expect("nobody else has it");
+    let told = |role: &str| transcript(&run(folder.path(), &[role]), folder.path());
+    assert_snapshot!(told("revoker"), @r"
+    --- stderr
+    error: another leaver (process 4711) is the revoker of [folder]/data; stop it, or give this one a data_dir of its own: LEAVER__DATA_DIR=DIR
+    --- exit 1
+    ");
+    assert_snapshot!(told("up"), @r"
+    --- stderr
+    error: another leaver (process 4711) is the revoker of [folder]/data; stop it, or give this one a data_dir of its own: LEAVER__DATA_DIR=DIR
+    --- exit 1
+    ");
+    assert_snapshot!(told("console"), @r"
+    --- stderr
+    error: the database at 127.0.0.1:1 is not usable
+    caused by: the database could not be reached
+    caused by: error communicating with database: Connection refused (os error 111)
+    caused by: Connection refused (os error 111)
+    --- exit 1
+    ");
+    drop(lock);
+    assert_snapshot!(told("revoker"), @r"
+    --- stderr
+    error: the database at 127.0.0.1:1 is not usable
+    caused by: the database could not be reached
+    caused by: error communicating with database: Connection refused (os error 111)
+    caused by: Connection refused (os error 111)
+    --- exit 1
+    ");
+}
+
+/// Without what librdkafka says of a broker, which tells how long it took.
+fn without_broker(shown: &str) -> String {
+    let lines: Vec<&str> = shown.lines().filter(|line| !line.contains("/bootstrap: ")).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn check_looks_at_kafka_and_says_what_subscribers_are_told() {
+    let config = "
+bus: { kafka: { brokers: \"127.0.0.1:1\" } }
+publish: { hmac_key: \"file:key\", subjects: { corp_sub: 'identity.id', mail: 'hmac(identity.email)' } }
+";
+    let files = [("leaver.yaml", config), ("key", "0123456789abcdef0123456789abcdef\n")];
+    assert_snapshot!(without_broker(&leaver(&files, "check")), @r"
+    --- stdout
+    ✓ leaver.yaml  0 sources, 0 downstreams, all secrets found
+    ✓ policy       built-in, 2 rules
+    ✓ database     embedded PostgreSQL, will live in leaver-data/postgres
+    ✗ bus          the bus could not be reached
+                   caused by: Kafka does not answer
+                   help: start it, or mend bus.kafka in leaver.yaml
+    ✓ publish      corp_sub = identity.id, mail = hmac(identity.email)
+    1 failed
+    --- exit 1
+    ");
+    let files = [("leaver.yaml", "publish: { subjects: { corp_sub: identity.id } }\n")];
+    assert_snapshot!(leaver(&files, "check"), @r#"
+    --- stdout
+    ✓ leaver.yaml  0 sources, 0 downstreams, all secrets found
+    ✓ policy       built-in, 2 rules
+    ✓ database     embedded PostgreSQL, will live in leaver-data/postgres
+    ! publish      there is no bus.kafka, so nobody is told the names of subjects
+                   help: add `bus: { kafka: { brokers: "HOST:9092" } }`
+    1 warning
+    --- exit 0
+    "#);
+    let config = "
+bus: { kafka: { brokers: \"127.0.0.1:1\" } }
+publish: { allow_personal_data: true, subjects: { mail: identity.email } }
+";
+    assert_snapshot!(without_broker(&leaver(&[("leaver.yaml", config)], "check")), @r"
+    --- stdout
+    ✓ leaver.yaml  0 sources, 0 downstreams, all secrets found
+    ✓ policy       built-in, 2 rules
+    ✓ database     embedded PostgreSQL, will live in leaver-data/postgres
+    ✗ bus          the bus could not be reached
+                   caused by: Kafka does not answer
+                   help: start it, or mend bus.kafka in leaver.yaml
+    ! publish      personal data may stand on the bus as it is: mail = identity.email
+                   help: remove `publish.allow_personal_data` and write `hmac(…)`
+    1 failed, 1 warning
+    --- exit 1
     ");
 }
 

@@ -182,9 +182,10 @@ pub struct Event {
 }
 
 impl Event {
-    /// The CloudEvents 1.0 record in structured JSON, rendered once and stored as text.
-    pub fn render(&self) -> String {
-        json!({
+    /// The CloudEvents 1.0 record in structured JSON, rendered once and stored as text. `trace` is the W3C `traceparent` of what
+    /// caused it, kept as CloudEvents' extension for distributed tracing.
+    pub fn render(&self, trace: Option<&str>) -> String {
+        let mut record = json!({
             "specversion": "1.0",
             "id": self.id,
             "source": "leaver",
@@ -197,8 +198,11 @@ impl Event {
             "prev": self.prev,
             "lane": self.lane,
             "data": self.data,
-        })
-        .to_string()
+        });
+        if let Some(trace) = trace {
+            record["traceparent"] = json!(trace);
+        }
+        record.to_string()
     }
 }
 
@@ -220,7 +224,7 @@ mod tests {
             recorded_at: DateTime::UNIX_EPOCH,
             data: json!({"state": "suspended"}),
         };
-        insta::assert_snapshot!(event.render(), @r#"{"data":{"state":"suspended"},"datacontenttype":"application/json","id":"00000000-0000-0000-0000-000000000000","kind":"identity","lane":"urgent","prev":6,"source":"leaver","specversion":"1.0","subject":"00000000-0000-0000-0000-000000000000","time":"1970-01-01T00:00:00.000Z","type":"identity.suspended","version":7}"#);
+        insta::assert_snapshot!(event.render(None), @r#"{"data":{"state":"suspended"},"datacontenttype":"application/json","id":"00000000-0000-0000-0000-000000000000","kind":"identity","lane":"urgent","prev":6,"source":"leaver","specversion":"1.0","subject":"00000000-0000-0000-0000-000000000000","time":"1970-01-01T00:00:00.000Z","type":"identity.suspended","version":7}"#);
     }
 
     #[test]

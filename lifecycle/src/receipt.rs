@@ -108,7 +108,7 @@ impl Receipt {
 
 /// Whom and what a record is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Concerning {
+pub struct Concerning<'a> {
     /// Of the record, a UUIDv7.
     pub id: Uuid,
     pub kind: SubjectKind,
@@ -116,6 +116,8 @@ pub struct Concerning {
     pub revocation: Uuid,
     /// When the step was made.
     pub at: DateTime<Utc>,
+    /// The W3C `traceparent` of what caused the revocation.
+    pub trace: Option<&'a str>,
 }
 
 /// What a revocation was ordered to do. Neither the reason nor who asked: these are people's words and names.
@@ -129,7 +131,7 @@ pub struct Order<'a> {
 }
 
 /// The record of a new revocation: CloudEvents 1.0 in structured JSON.
-pub fn requested(concerning: &Concerning, order: &Order<'_>) -> String {
+pub fn requested(concerning: &Concerning<'_>, order: &Order<'_>) -> String {
     let mut data = json!({
         "revocation": concerning.revocation,
         "actions": order.actions,
@@ -144,7 +146,7 @@ pub fn requested(concerning: &Concerning, order: &Order<'_>) -> String {
 }
 
 /// The record of a step at a downstream: CloudEvents 1.0 in structured JSON.
-pub fn step(concerning: &Concerning, step: ReceiptType, downstream: &str, receipt: &Receipt) -> String {
+pub fn step(concerning: &Concerning<'_>, step: ReceiptType, downstream: &str, receipt: &Receipt) -> String {
     let text = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let data = json!({
         "revocation": concerning.revocation,
@@ -162,8 +164,8 @@ pub fn step(concerning: &Concerning, step: ReceiptType, downstream: &str, receip
     render(concerning, step, &data)
 }
 
-fn render(concerning: &Concerning, what: ReceiptType, data: &Value) -> String {
-    json!({
+fn render(concerning: &Concerning<'_>, what: ReceiptType, data: &Value) -> String {
+    let mut record = json!({
         "specversion": "1.0",
         "id": concerning.id,
         "source": "leaver",
@@ -173,8 +175,11 @@ fn render(concerning: &Concerning, what: ReceiptType, data: &Value) -> String {
         "datacontenttype": "application/json",
         "kind": concerning.kind,
         "data": data,
-    })
-    .to_string()
+    });
+    if let Some(trace) = concerning.trace {
+        record["traceparent"] = json!(trace);
+    }
+    record.to_string()
 }
 
 #[cfg(test)]
@@ -188,9 +193,10 @@ mod tests {
         Some(DateTime::UNIX_EPOCH + Duration::seconds(second))
     }
 
-    fn concerning() -> Concerning {
+    fn concerning() -> Concerning<'static> {
         let id = Uuid::nil();
-        Concerning { id, kind: SubjectKind::Identity, subject: id, revocation: Uuid::max(), at: DateTime::UNIX_EPOCH }
+        let (kind, revocation, at) = (SubjectKind::Identity, Uuid::max(), DateTime::UNIX_EPOCH);
+        Concerning { id, kind, subject: id, revocation, at, trace: None }
     }
 
     fn receipt(state: ReceiptState) -> Receipt {

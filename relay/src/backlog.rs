@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn row(id: i64, subject: u128) -> PendingRecord {
-        PendingRecord { id, record: Uuid::nil(), subject: Uuid::from_u128(subject), body: String::new() }
+        PendingRecord { id, record: Uuid::nil(), subject: Uuid::from_u128(subject), body: String::new(), trace: None }
     }
 
     /// A pending set, read as the database is.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use tracing::Span;
 
 use bus::Bus;
 use directory::{Directory, PendingRecord, Refusal};
@@ -110,6 +111,8 @@ async fn carry(
     flight: Flight,
 ) -> Landed {
     let rows: HashMap<Uuid, i64> = records.iter().map(|r| (r.record, r.id)).collect();
+    // Each in its own trace, until its row is gone.
+    let spans: Vec<Span> = records.iter().filter_map(|row| span(line, row)).collect();
     let published = bus.publish(line.topic(), records.into_iter().map(record).collect()).await;
     let done = async {
         let refused: Vec<Refusal<i64>> = match published {
@@ -133,5 +136,15 @@ async fn carry(
         Ok(())
     };
     let result = done.await;
+    drop(spans);
     Landed { flight, result }
+}
+
+/// The part of a traced record that is ours; its reader goes on where its writer was, not where we are.
+fn span(line: Line, row: &PendingRecord) -> Option<Span> {
+    let trace = row.trace.as_deref()?;
+    let topic = line.topic().as_str();
+    let span = tracing::info_span!(parent: None, "publish", otel.kind = "producer", messaging.destination.name = topic, record.id = %row.record);
+    bus::trace::adopt(&span, trace);
+    Some(span)
 }

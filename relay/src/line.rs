@@ -62,7 +62,7 @@ impl Line {
 }
 
 pub(crate) fn record(row: PendingRecord) -> Record {
-    Record { key: row.subject, id: row.record, body: row.body.into(), trace: None }
+    Record { key: row.subject, id: row.record, body: row.body.into(), trace: row.trace.map(Into::into) }
 }
 
 /// Told for each record that is parked, and where it is found.

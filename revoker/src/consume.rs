@@ -12,7 +12,7 @@ use lifecycle::{EventType, Lane};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{GROUP, Revoker};
+use crate::{GROUP, Revoker, spans};
 
 /// How many batches may be decided at once.
 const AT_ONCE: usize = 4;
@@ -58,6 +58,7 @@ impl Revoker {
     }
 
     async fn decide(&self, records: &[Received]) -> directory::Result<()> {
+        let _spans = spans::deciding(records);
         let ids: Vec<Uuid> = records.iter().map(|r| r.record.id).collect();
         let told: Told = records.iter().map(|r| (r.record.id, r.published_at)).collect();
         let events = self.directory.undecided(&ids).await?;

@@ -12,6 +12,7 @@ use lifecycle::delivery::retry_delay;
 use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::spans::Passes;
 use crate::{Revoker, Target, pass};
 
 /// How long a lease lasts unless renewed: what a killed process had at work is late by no more than this.
@@ -97,9 +98,15 @@ impl Revoker {
         let mut parts = vec![leased];
         let mut split = 0;
         while let Some(part) = parts.pop() {
-            match pass::make(target, &self.directory, &self.metrics, part).await {
+            let passes = Passes::begin(&target.name, part);
+            let made = pass::make(target, &self.directory, &self.metrics, part).await;
+            if let Err(pass::Error::Downstream(error)) = &made {
+                passes.failed(error);
+            }
+            match made {
                 Ok(answers) => {
                     self.directory.answer(&target.name, &answers).await?;
+                    passes.answered(&answers);
                     self.measure(target, part, &answers);
                 }
                 Err(pass::Error::Directory(error)) => return Err(error),
@@ -125,9 +132,10 @@ impl Revoker {
         let leased = pass::by_subject(leased);
         for answer in answers {
             self.metrics.ended(&target.name, answer.ended, answer.resurrected, answer.collateral);
-            let Some(wanted) = leased.get(&answer.subject).map(|l| l.wanted) else { continue };
-            if let (true, Some(at), Some(committed)) = (answer.first, answer.verified_at, wanted.sessions_before) {
-                self.metrics.verified(&target.name, committed, at);
+            let Some(leased) = leased.get(&answer.subject) else { continue };
+            if let (true, Some(at), Some(committed)) = (answer.first, answer.verified_at, leased.wanted.sessions_before)
+            {
+                self.metrics.verified(&target.name, committed, at, leased.trace.as_deref());
             }
             if answer.resurrected > 0 {
                 tracing::warn!(subject.id = %answer.subject, downstream.name = target.name, sessions = answer.resurrected, "ended sessions came back and were ended again");

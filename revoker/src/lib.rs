@@ -9,6 +9,7 @@ pub mod metrics;
 mod pass;
 mod reconcile;
 mod requests;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

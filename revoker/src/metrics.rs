@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// The headline: verified − committed.
@@ -18,12 +18,14 @@ pub const BREAK_GLASS: &str = "leaver_break_glass_spared";
 pub const RECONCILED: &str = "leaver_reconciled";
 pub const PARKED: &str = "leaver_revoker_parked";
 
+/// The trace of one observation, by which a slow one is found.
+type Seconds = HistogramWithExemplars<[(&'static str, String); 1]>;
 type ByDownstream = [(&'static str, String); 1];
 
 /// Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    seconds: Family<ByDownstream, Histogram, fn() -> Histogram>,
+    seconds: Family<ByDownstream, Seconds, fn() -> Seconds>,
     ended: Family<ByDownstream, Counter>,
     resurrected: Family<ByDownstream, Counter>,
     collateral: Family<ByDownstream, Counter>,
@@ -35,14 +37,15 @@ pub struct Metrics {
     pub(crate) parked: Counter,
 }
 
-fn seconds() -> Histogram {
-    Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0])
+fn seconds() -> Seconds {
+    let bounds = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
+    Seconds::new(bounds.into_iter())
 }
 
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
+            seconds: Family::new_with_constructor(seconds as fn() -> Seconds),
             ended: Family::default(),
             resurrected: Family::default(),
             collateral: Family::default(),
@@ -86,10 +89,18 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn verified(&self, downstream: &str, committed: DateTime<Utc>, verified: DateTime<Utc>) {
+    pub(crate) fn verified(
+        &self,
+        downstream: &str,
+        committed: DateTime<Utc>,
+        verified: DateTime<Utc>,
+        trace: Option<&str>,
+    ) {
         let seconds = (verified - committed).num_microseconds().unwrap_or(i64::MAX).max(0);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a latency are far below 2^52")]
-        self.seconds.get_or_create(&label(downstream)).observe(seconds as f64 / 1e6);
+        let seconds = seconds as f64 / 1e6;
+        let exemplar = trace.and_then(bus::trace::id).map(|id| [("trace_id", id.to_owned())]);
+        self.seconds.get_or_create(&label(downstream)).observe(seconds, exemplar, Some(verified.into()));
     }
 
     pub(crate) fn ended(&self, downstream: &str, ended: u32, resurrected: u32, collateral: u32) {

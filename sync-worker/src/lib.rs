@@ -1,11 +1,13 @@
 //! Brings what sources say into the directory: pulled on a schedule, or received as it is pushed.
 
+mod alone;
 mod config;
 pub mod metrics;
 pub mod receive;
 mod requests;
 mod run;
 mod schedule;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,10 +8,14 @@ use lifecycle::Class;
 use lifecycle::brake::Reason;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use crate::alone::of_source;
 use crate::{Pushed, SyncWorker};
 
 const POLL: Duration = Duration::from_secs(1);
+/// The lease of whoever lets plans through: a second worker would find the plan half applied.
+const APPROVALS: &str = "approvals";
 
 impl SyncWorker {
     /// Takes requests until `stop`.
@@ -34,7 +38,7 @@ impl SyncWorker {
                 }
             }
             for source in self.pushed.values() {
-                if let Err(error) = self.hold_burst(source).await {
+                if let Err(error) = self.hold_bursts(source).await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         source.name = source.name,
@@ -50,6 +54,13 @@ impl SyncWorker {
     }
 
     /// Puts deactivations that came beyond the burst of a pushing source into a held plan, where people see them.
+    async fn hold_bursts(&self, source: &Pushed) -> directory::Result<()> {
+        if self.directory.unplanned(&source.name).await? == 0 {
+            return Ok(());
+        }
+        self.alone(&of_source(&source.name), self.hold_burst(source)).await.unwrap_or(Ok(()))
+    }
+
     async fn hold_burst(&self, source: &Pushed) -> directory::Result<()> {
         if self.directory.unplanned(&source.name).await? == 0 {
             return Ok(());
@@ -63,6 +74,7 @@ impl SyncWorker {
             class: Class::of_plan(usize::try_from(counts.dangerous()).unwrap_or(usize::MAX)),
             effective_at: None,
             received_at: Some(Utc::now()),
+            trace: None,
             via: "SCIM",
         };
         let plan = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
@@ -80,13 +92,7 @@ impl SyncWorker {
                     .finish_request(request.id, false, &json!({"error": "the request names no plan"}))
                     .await;
             };
-            return match self.directory.approve(plan, &request.asked_by).await {
-                Ok(verdict) => self.directory.finish_request(request.id, true, &json!(verdict)).await,
-                Err(directory::Error::Refused(why)) => {
-                    self.directory.finish_request(request.id, false, &json!({"error": why})).await
-                }
-                Err(error) => Err(error),
-            };
+            return self.alone(APPROVALS, self.approve(request, plan)).await.unwrap_or(Ok(()));
         }
         let source = request.payload["source"].as_str().unwrap_or_default();
         if self.pulled.contains_key(source) {
@@ -98,5 +104,19 @@ impl SyncWorker {
             format!("no source is called {source}")
         };
         self.directory.finish_request(request.id, false, &json!({"error": why})).await
+    }
+
+    async fn approve(&self, request: &Request, plan: Uuid) -> directory::Result<()> {
+        // Before the lease was ours, another worker may have done it.
+        if self.directory.request(request.id).await?.state != request.state {
+            return Ok(());
+        }
+        match self.directory.approve(plan, &request.asked_by).await {
+            Ok(verdict) => self.directory.finish_request(request.id, true, &json!(verdict)).await,
+            Err(directory::Error::Refused(why)) => {
+                self.directory.finish_request(request.id, false, &json!({"error": why})).await
+            }
+            Err(error) => Err(error),
+        }
     }
 }

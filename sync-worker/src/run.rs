@@ -58,6 +58,7 @@ pub(crate) enum Error {
 
 impl SyncWorker {
     /// Reads the source and applies it.
+    #[tracing::instrument(name = "pull", skip_all, fields(source.name = source.name))]
     pub(crate) async fn run(&self, source: &Pulled) -> Result<RunReport, Error> {
         let run = Uuid::now_v7();
         let received_at = Utc::now();
@@ -95,6 +96,7 @@ impl SyncWorker {
             class,
             effective_at: None,
             received_at: Some(received_at),
+            trace: crate::trace::current(),
             via: source.config.connector.kind(),
         };
         let mut total = Applied::default();
@@ -200,6 +202,7 @@ impl SyncWorker {
             class: Class::Mass,
             effective_at: None,
             received_at: None,
+            trace: None,
             via: source.config.connector.kind(),
         };
         let (applied, waiting) = self.directory.rehearse(&cause, &page, absence(source).filter(|_| complete)).await?;

@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
-use directory::{Request, RequestKind};
+use directory::{Request, RequestKind, Turn};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::alone::of_source;
 use crate::run::{Error, Outcome, RunReport};
 use crate::{Pulled, SyncWorker};
 
@@ -40,35 +41,73 @@ fn pause(failures: i32) -> Duration {
     })
 }
 
+/// What became of a request or of a turn, as far as the schedule is concerned.
+enum Answered {
+    /// The source was read, here or by another worker.
+    Read,
+    /// The source could not be read, and is left alone for a while.
+    Failed { pause: Duration },
+    /// Nothing that the schedule has to do with.
+    Only,
+    /// Another worker has the source. What was to be done stays for whoever comes to it first.
+    NotHere,
+}
+
 impl SyncWorker {
-    /// Reads one source whenever it is due or asked for, until `stop`.
+    /// Reads one source whenever it is due or asked for, until `stop`. Other workers do the same: leases keep them apart.
     pub async fn follow(&self, source: Arc<Pulled>, stop: CancellationToken) {
         let cron = source.config.schedule.as_deref().and_then(|text| parse(text).ok());
         let zone = source.config.timezone.unwrap_or(Tz::UTC);
         let next = || cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
         let mut bell = self.directory.wake.requests.listen();
         let mut due = next();
-        self.note(&source.name, "ok", None, due).await;
+        self.note_start(&source.name, due).await;
         while !stop.is_cancelled() {
             for request in self.asked(&source.name).await {
-                if let Some(pause) = self.answer(&source, &request, next()).await {
-                    due = Some(Utc::now() + pause).max(next());
-                } else {
-                    due = next();
+                match self.answer(&source, &request, next()).await {
+                    Answered::Read => due = next(),
+                    Answered::Failed { pause } => due = Some(Utc::now() + pause).max(next()),
+                    Answered::Only => {}
+                    // What the other worker does not answer is still there when it has done.
+                    Answered::NotHere => break,
                 }
             }
-            if due.is_some_and(|at| at <= Utc::now()) {
-                due = match self.run_and_note(&source, next()).await {
-                    Ok(_) => next(),
-                    Err((_, pause)) => Some(Utc::now() + pause),
-                };
+            let mut wait = None;
+            if let Some(at) = due.filter(|at| *at <= Utc::now()) {
+                match self.take_turn(&source, at, next()).await {
+                    Answered::Read | Answered::Only => due = next(),
+                    Answered::Failed { pause } => due = Some(Utc::now() + pause),
+                    // It stays due until the other worker has done.
+                    Answered::NotHere => wait = Some(POLL),
+                }
             }
-            let wait = due.map_or(POLL, |at| (at - Utc::now()).to_std().unwrap_or_default().min(POLL));
+            let left = || due.map_or(POLL, |at| (at - Utc::now()).to_std().unwrap_or_default().min(POLL));
+            let wait = wait.unwrap_or_else(left);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = bell.heard_or(wait) => {}
             }
         }
+    }
+
+    /// Reads what was due at `due`, unless another worker has done so or is at it.
+    async fn take_turn(&self, source: &Pulled, due: DateTime<Utc>, next: Option<DateTime<Utc>>) -> Answered {
+        let work = async {
+            // Should it be unknown, to read once more does no harm.
+            let Turn { last_run, backed_off_until } = self.directory.turn(&source.name).await.unwrap_or_default();
+            let left = backed_off_until.and_then(|until| (until - Utc::now()).to_std().ok());
+            if let Some(pause) = left.filter(|left| !left.is_zero()) {
+                return Answered::Failed { pause };
+            }
+            if last_run.is_some_and(|at| at >= due) {
+                return Answered::Read;
+            }
+            match self.run_and_note(source, next).await {
+                Ok(_) => Answered::Read,
+                Err((_, pause)) => Answered::Failed { pause },
+            }
+        };
+        self.alone(&of_source(&source.name), work).await.unwrap_or(Answered::NotHere)
     }
 
     async fn asked(&self, source: &str) -> Vec<Request> {
@@ -81,27 +120,42 @@ impl SyncWorker {
         }
     }
 
-    /// Carries out a request to sync or plan; a pause when the source failed.
-    async fn answer(&self, source: &Pulled, request: &Request, next: Option<DateTime<Utc>>) -> Option<Duration> {
-        let (report, pause) = if request.kind == RequestKind::Plan.as_str() {
-            (self.rehearse(source).await.map_err(|e| sentence(&e)), None)
-        } else {
-            match self.run_and_note(source, next).await {
-                Ok(report) => (Ok(report), None),
-                Err((error, pause)) => (Err(error), Some(pause)),
+    /// Carries out a request to sync or plan, unless another worker is at work on the source.
+    async fn answer(&self, source: &Pulled, request: &Request, next: Option<DateTime<Utc>>) -> Answered {
+        let work = async {
+            // Before the lease was ours, another worker may have done it.
+            match self.directory.request(request.id).await {
+                Ok(now) if now.state != request.state => return Answered::Only,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a request could not be read; trying again"
+                    );
+                    return Answered::NotHere;
+                }
             }
+            let (report, answered) = if request.kind == RequestKind::Plan.as_str() {
+                (self.rehearse(source).await.map_err(|e| sentence(&e)), Answered::Only)
+            } else {
+                match self.run_and_note(source, next).await {
+                    Ok(report) => (Ok(report), Answered::Read),
+                    Err((error, pause)) => (Err(error), Answered::Failed { pause }),
+                }
+            };
+            let (ok, result) = match report {
+                Ok(report) => (true, json!(report)),
+                Err(error) => (false, json!({"error": error})),
+            };
+            if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a request could not be answered; it will be carried out again"
+                );
+            }
+            answered
         };
-        let (ok, result) = match report {
-            Ok(report) => (true, json!(report)),
-            Err(error) => (false, json!({"error": error})),
-        };
-        if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a request could not be answered; it will be carried out again"
-            );
-        }
-        pause
+        self.alone(&of_source(&source.name), work).await.unwrap_or(Answered::NotHere)
     }
 
     async fn run_and_note(
@@ -110,12 +164,9 @@ impl SyncWorker {
         next: Option<DateTime<Utc>>,
     ) -> Result<RunReport, (String, Duration)> {
         let name = source.name.as_str();
-        if !self.lease(name).await {
-            return Err((format!("another worker is reading {name}"), POLL));
-        }
         self.note(name, "running", None, None).await;
         let result = self.run(source).await;
-        let answer = match result {
+        match result {
             Ok(report) => {
                 let (state, note) = match report.outcome {
                     Outcome::Held => ("held", Some("1 plan")),
@@ -137,33 +188,30 @@ impl SyncWorker {
                 );
                 Err((text, pause))
             }
-        };
-        if let Err(error) = self.directory.release_lease(&lease_name(name), &self.holder).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a lease could not be given back; it runs out by itself"
-            );
         }
-        answer
     }
 
-    async fn lease(&self, source: &str) -> bool {
-        self.directory.lease(&lease_name(source), &self.holder).await.unwrap_or_else(|error| {
+    /// As [`SyncWorker::note`] of a source that is not read yet, but without a word against what other workers say.
+    async fn note_start(&self, source: &str, next: Option<DateTime<Utc>>) {
+        let (state, note) = self.at_rest(source).await;
+        if let Err(error) = self.directory.note_start(source, state, note, next, &self.holder).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 source.name = source,
-                "a lease could not be taken"
+                "the state of a source could not be noted"
             );
-            false
-        })
+        }
+    }
+
+    /// What a source does when nobody reads it.
+    async fn at_rest(&self, source: &str) -> (&'static str, Option<&'static str>) {
+        match self.directory.held_plan(source).await {
+            Ok(Some(_)) => ("held", Some("1 plan")),
+            Ok(None) | Err(_) => ("ok", None),
+        }
     }
 
     async fn note(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
-        let held = match self.directory.held_plan(source).await {
-            Ok(plan) => plan.is_some(),
-            Err(_) => false,
-        };
-        let (state, note) = if held && state == "ok" { ("held", Some("1 plan")) } else { (state, note) };
         if let Err(error) = self.directory.set_source_status(source, state, note, next, false, false).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -190,10 +238,6 @@ impl SyncWorker {
             1
         })
     }
-}
-
-fn lease_name(source: &str) -> String {
-    format!("source/{source}")
 }
 
 fn pause_after(error: &Error, failures: i32) -> Duration {

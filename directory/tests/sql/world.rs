@@ -219,7 +219,14 @@ impl Run {
 }
 
 pub fn cause(source: &str) -> Cause {
-    Cause { source: Some(source.to_owned()), class: Class::Prompt, effective_at: None, received_at: None, via: "test" }
+    Cause {
+        source: Some(source.to_owned()),
+        class: Class::Prompt,
+        effective_at: None,
+        received_at: None,
+        trace: None,
+        via: "test",
+    }
 }
 
 /// An active user of this userName, which is also its native id.

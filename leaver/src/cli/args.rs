@@ -60,6 +60,24 @@ pub enum Verb {
     /// Run every part in one process, in the foreground
     #[command(before_help = examples!("leaver up", "leaver up -c /etc/leaver/leaver.yaml"))]
     Up,
+    /// Read sources and receive SCIM, in a process of its own
+    #[command(before_help = examples!(
+        "leaver sync-worker -c /etc/leaver/leaver.yaml",
+        "leaver sync-worker --config leaver.yaml"
+    ))]
+    SyncWorker,
+    /// Decide and end sessions, in a process of its own
+    #[command(before_help = examples!(
+        "leaver revoker -c /etc/leaver/leaver.yaml",
+        "leaver revoker --config leaver.yaml"
+    ))]
+    Revoker,
+    /// Serve the admin API, in a process of its own
+    #[command(before_help = examples!(
+        "leaver console -c /etc/leaver/leaver.yaml",
+        "leaver console --config leaver.yaml"
+    ))]
+    Console,
     /// Watch people leave a small company, and their sessions end
     #[command(before_help = examples!("leaver demo", "leaver demo --output json"))]
     Demo(Demo),

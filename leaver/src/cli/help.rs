@@ -22,7 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Act", &["revoke", "source plan", "source sync", "plan approve"]),
-    ("Run", &["up", "demo", "migrate"]),
+    ("Run", &["up", "sync-worker", "revoker", "console", "demo", "migrate"]),
     ("Set up", &["check", "policy test", "token create", "token list", "token revoke", "config schema", "completions"]),
 ];
 

@@ -27,7 +27,9 @@ use clap::error::ErrorKind;
 
 use crate::client::Client;
 use crate::config::{self, Config, Environment};
+use crate::roles::{self, Hosted, Role};
 use crate::style::View;
+use crate::telemetry;
 
 pub use args::Output;
 use args::{Arguments, Colour, Verb};
@@ -95,22 +97,32 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
     let config = || config::load(&global.config, environment);
     let without_secrets = || config::load_without_secrets(&global.config, environment);
     let client = || -> Result<Client, Failure> { server::connect(global, environment) };
-    let log = |filter| crate::telemetry::start(Some(environment.get("LEAVER_LOG").map_or(filter, String::as_str)));
+    let log =
+        |filter, traced| telemetry::start(Some(environment.get("LEAVER_LOG").map_or(filter, String::as_str)), traced);
     let exit = match &arguments.verb {
-        Verb::Up => {
+        Verb::Up | Verb::SyncWorker | Verb::Revoker | Verb::Console => {
+            let hosted = match &arguments.verb {
+                Verb::SyncWorker => Hosted::Alone(Role::SyncWorker),
+                Verb::Revoker => Hosted::Alone(Role::Revoker),
+                Verb::Console => Hosted::Alone(Role::Console),
+                _ => Hosted::Up,
+            };
             let config: Config = config()?;
-            log("info,sqlx=warn");
-            return Ok(crate::up::run(config).await?);
+            setup::may_start(hosted, &config, &global.config)?;
+            let telemetry = log("info,sqlx=warn", config.traces.as_ref().map(|traces| (hosted.name(), traces)))?;
+            let ended = roles::run(hosted, config).await;
+            telemetry.end().await;
+            return Ok(ended?);
         }
         Verb::Demo(demo) => {
             // The story is what it prints.
-            log("warn");
+            log("warn", None)?;
             return Ok(setup::demo(screen, demo).await?);
         }
         Verb::Check => setup::check(screen, &config()?, &global.config).await?,
         Verb::Migrate => {
             let config: Config = config()?;
-            log("info,sqlx=warn");
+            log("info,sqlx=warn", None)?;
             setup::migrate(screen, &config).await?
         }
         Verb::Identity(verb) => identities::run(screen, &client()?, verb).await?,

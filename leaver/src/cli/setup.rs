@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use clap_complete::Shell;
 
 use crate::config::Config;
+use crate::roles::Hosted;
 use crate::{check, demo, postgres, show};
 
 use super::args;
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, Message};
 use super::screen::Screen;
 use super::{help, progress};
 
@@ -23,6 +24,27 @@ pub async fn check(screen: &Screen, config: &Config, file: &Path) -> Result<Exit
         screen.answer(&show::check::show(&report, screen.out))?;
     }
     Ok(if report.failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// Whether a process may start with what `file` says.
+///
+/// # Errors
+/// What it lacks without which it could not meet the other processes.
+pub fn may_start(hosted: Hosted, config: &Config, file: &Path) -> Result<(), Failure> {
+    let lacks = hosted.lacks(config);
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let (keys, edits): (Vec<&str>, Vec<String>) =
+        lacks.into_iter().map(|(key, edit)| (key, format!("`{edit}`"))).unzip();
+    let what = format!(
+        "`leaver {}` shares its work with other processes, and {} has no {}",
+        hosted.name(),
+        file.display(),
+        keys.join(" and no ")
+    );
+    let help = format!("add {}; or run everything in one process: `leaver up`", edits.join(" and "));
+    Err(Message::new(Exit::Usage, what).help(help).into())
 }
 
 /// The configured database, or the embedded one, which is started for it.

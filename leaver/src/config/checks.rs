@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Config;
 use super::problem::{Place, Problem, Report};
 use super::quote::Text;
 use super::tree::{Entry, Node, Origin};
+use super::{Config, outward};
 
 /// Reports everything that is wrong between the parts. `root` still has what could not be typed: its names count as known.
 pub(super) fn check(config: &Config, root: &Node, text: &Text<'_>, report: &mut Report<'_>) {
@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config, root: &Node, text: &Text<'_>, report: &mut 
     sources(root, report);
     downstreams(config, root, text, report);
     patterns(root, report);
+    outward::check(config, root, text, report);
     if let (Some(_), Some(entry)) = (&config.database, root.entry("postgres")) {
         let problem =
             report.problem(entry.key_origin.place(), "`postgres` is for the embedded one, but there is a `database`");
@@ -86,10 +87,10 @@ fn sources(root: &Node, report: &mut Report<'_>) {
 }
 
 fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Report<'_>) {
-    let sources = named(root, "sources");
     for entry in root.entry("downstreams").into_iter().flat_map(|entry| entry.node.entries()) {
         if let Some((node, written)) = entry.node.at(&["subject"]).and_then(|node| Some((node, node.text()?))) {
-            subject(node, written, &sources, text, report);
+            let sources = policy::SubjectExpression::parse(written).map(|subject| subject.sources());
+            expression(root, node, written, sources, text, report);
         }
         if config.downstreams.get(&entry.key).is_some_and(|downstream| downstream.sweeps.is_empty()) {
             let node = entry.node.at(&["sweeps"]).unwrap_or(&entry.node);
@@ -100,11 +101,19 @@ fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Repor
     }
 }
 
-fn subject(node: &Node, written: &str, sources: &[&str], text: &Text<'_>, report: &mut Report<'_>) {
-    match policy::SubjectExpression::parse(written) {
-        Ok(expression) => {
-            let known: BTreeSet<&str> = sources.iter().copied().collect();
-            for source in expression.sources().iter().filter(|source| !known.contains(source.as_str())) {
+/// What is wrong with an expression: that it does not compile, or asks for accounts at sources that there are not.
+pub(super) fn expression(
+    root: &Node,
+    node: &Node,
+    written: &str,
+    sources: Result<Vec<String>, Vec<policy::Problem>>,
+    text: &Text<'_>,
+    report: &mut Report<'_>,
+) {
+    match sources {
+        Ok(sources) => {
+            let known: BTreeSet<&str> = named(root, "sources").into_iter().collect();
+            for source in sources.iter().filter(|source| !known.contains(source.as_str())) {
                 let place = written
                     .find(source.as_str())
                     .filter(|_| !source.is_empty())
@@ -128,7 +137,7 @@ fn subject(node: &Node, written: &str, sources: &[&str], text: &Text<'_>, report
 }
 
 /// The place of a part of a scalar, if it is written as it reads: in one line and without escapes.
-fn within(node: &Node, written: &str, text: &Text<'_>, offset: usize, length: usize) -> Option<Place> {
+pub(super) fn within(node: &Node, written: &str, text: &Text<'_>, offset: usize, length: usize) -> Option<Place> {
     let Origin::Text(extent) = &node.origin else { return None };
     let line = text.source.lines().nth(extent.from.0 - 1)?;
     let raw: String = line.chars().skip(extent.from.1 - 1).collect();

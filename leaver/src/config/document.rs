@@ -6,7 +6,7 @@ use serde_json::Number;
 use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::problem::{Place, Report};
-use super::quote::{Extent, Text, holds_secrets};
+use super::quote::{Extent, Text, hides_a_secret, holds_secrets};
 use super::secrets::is_reference;
 use super::tree::{Entry, Node, Origin, Value};
 
@@ -162,8 +162,8 @@ impl<'a> Builder<'a, '_, '_> {
                 _ => return Err(Stop { place: Origin::Text(extent).place(), what: "a key is one word".to_owned() }),
             };
             self.scalars.push(extent);
-            if secret {
-                // Somebody wrote a mapping where a secret belongs.
+            if secret || hides_a_secret(&key) {
+                // Somebody wrote a mapping where a secret belongs, or a key that has swallowed its value.
                 self.secrets.push(extent);
             }
             let Some((event, value_extent)) = self.next()? else { break };

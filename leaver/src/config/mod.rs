@@ -6,6 +6,7 @@ mod checks;
 mod document;
 mod keys;
 mod load;
+mod outward;
 mod overrides;
 mod problem;
 mod quote;
@@ -47,6 +48,12 @@ pub struct Config {
     pub database: Option<Database>,
     /// Where the programs of Leaver's own PostgreSQL come from.
     pub postgres: Postgres,
+    /// What carries events. Absent: they stay within this process.
+    pub bus: Bus,
+    /// What subscribers of the bus are told about people.
+    pub publish: Publish,
+    /// Where traces go. Absent: nowhere.
+    pub traces: Option<Traces>,
     /// The systems that know who may have access, by name: lower-case letters, digits and dashes.
     pub sources: BTreeMap<String, sync_worker::Config>,
     /// The systems in which sessions live, by name: lower-case letters, digits and dashes.
@@ -95,6 +102,38 @@ pub struct Postgres {
     pub archive: Option<PathBuf>,
 }
 
+/// What joins processes, beside the database.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bus {
+    /// A Kafka that somebody else runs. Roles in processes of their own need it, and so do subscribers.
+    pub kafka: Option<bus::kafka::Config>,
+}
+
+/// What subscribers of the bus are told about people: no names of ours, but those that they know already.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Publish {
+    /// The key of `hmac(...)`. Subscribers that look people up by a hashed name have the same one.
+    pub hmac_key: Option<Secret>,
+    /// What a subject is called outside, by name: expressions over `identity` and `account("SOURCE")`, in CEL.
+    pub subjects: BTreeMap<String, String>,
+    /// Lets names and addresses of people onto the bus as they are, which otherwise only `hmac(...)` may.
+    pub allow_personal_data: bool,
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// A collector for OTLP over HTTP, such as `http://localhost:4318`.
+    pub otlp: String,
+    /// The share of changes that is traced, from 0 to 1.
+    #[serde(default = "all")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub ratio: f64,
+}
+
 /// What is said about groups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -118,6 +157,9 @@ impl Default for Config {
             http: Http::default(),
             database: None,
             postgres: Postgres::default(),
+            bus: Bus::default(),
+            publish: Publish::default(),
+            traces: None,
             sources: BTreeMap::new(),
             downstreams: BTreeMap::new(),
             policy: None,
@@ -144,4 +186,8 @@ impl Default for Hands {
 
 fn builtin() -> Arc<policy::Policy> {
     Arc::new(policy::Policy::builtin())
+}
+
+fn all() -> f64 {
+    1.0
 }

@@ -131,15 +131,17 @@ fn enumerate(choices: &[String], view: View) -> String {
         Some(width) if "known: ".len() + whole.chars().count() > width => width,
         _ => return whole,
     };
+    let ellipsis = if view.unicode { "…" } else { "..." };
     let mut shown = String::new();
     for choice in choices {
-        if "known: ".len() + shown.chars().count() + choice.chars().count() + 3 > room {
+        let taken = "known: ".len() + shown.chars().count() + ", ".len() + ellipsis.chars().count();
+        if taken + choice.chars().count() > room {
             break;
         }
         shown += choice;
         shown += ", ";
     }
-    shown + if view.unicode { "…" } else { "..." }
+    shown + ellipsis
 }
 
 /// What stands between backquotes is for pasting.

@@ -160,6 +160,7 @@ pub(super) fn masked(text: &str) -> String {
     let mut out = String::new();
     let mut at = 0;
     let mut hidden = passwords(&chars);
+    hidden.extend(broken_keys(&chars));
     hidden.sort_unstable();
     for (from, to) in hidden {
         if from >= at {
@@ -170,6 +171,18 @@ pub(super) fn masked(text: &str) -> String {
     }
     out.extend(&chars[at..]);
     out
+}
+
+/// What is secret between the backquotes of a message: a quotation mark in the wrong place makes a key and its value one key.
+fn broken_keys(message: &[char]) -> Vec<(usize, usize)> {
+    let quotes: Vec<usize> = (0..message.len()).filter(|at| message[*at] == '`').collect();
+    let quoted = quotes.windows(2).map(|pair| (pair[0] + 1, pair[1]));
+    quoted.filter_map(|(from, to)| Some((from + secret_value(&message[from..to])?, to))).collect()
+}
+
+/// Whether what stands where a key does holds a secret.
+pub(super) fn hides_a_secret(key: &str) -> bool {
+    secret_value(&key.chars().collect::<Vec<_>>()).is_some()
 }
 
 /// What may be secret in a line of a text that is not YAML: all that follows a key that holds secrets, and the lines that

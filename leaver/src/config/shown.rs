@@ -91,7 +91,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
             subject: identity.userName
             sweeps: [1s, soon, 5s]
         hands: { mass: -1 }
-        bus: {}
+        edge: {}
     "#;
     let shown = errors(source, &[]);
     assert_snapshot!(shown, @r#"
@@ -175,11 +175,11 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
         13 | hands: { mass: -1 }
            |                ^^
 
-        error: unknown key `bus`
+        error: unknown key `edge`
           --> leaver.yaml:14:1
-        14 | bus: {}
-           | ^^^
-        known: break_glass, data_dir, database, downstreams, groups, hands, http, policy, postgres, sources
+        14 | edge: {}
+           | ^^^^
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
 
         14 problems in leaver.yaml
     "#);
@@ -306,7 +306,7 @@ fn a_literal_secret_is_masked_in_the_line_of_another_problem() {
          --> leaver.yaml:8:1
         8 | break_glas: ["https://root:***@example.com/x?password=***"]
           | ^^^^^^^^^^
-        known: break_glass, data_dir, database, downstreams, groups, hands, http, policy, postgres, sources
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
         help: a similar key is `break_glass`
 
         3 problems in leaver.yaml
@@ -535,7 +535,7 @@ fn columns_count_characters_and_nothing_steers_the_terminal() {
          --> leaver.yaml:2:1
         2 | "\e[31m": ***
           | ^^^^^^^^
-        known: break_glass, data_dir, database, downstreams, groups, hands, http, policy, postgres, sources
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
 
         3 problems in leaver.yaml
     "#);
@@ -639,6 +639,134 @@ fn a_file_that_is_not_there_says_how_to_name_one() {
 }
 
 #[test]
+fn what_goes_out_is_opaque_and_hashed_with_a_key_that_cannot_be_guessed() {
+    let source = r#"
+        publish:
+          subjects:
+            corp_sub: account("corp").id
+            Mail: identity.email
+            name: hmac(identity.userName)
+            sub: account("people").id
+            typo: identity.emial
+        sources:
+          corp: { connector: { type: scim } }
+          people: { connector: { type: csv, path: people.csv, key: userName } }
+    "#;
+    assert_snapshot!(errors(source, &[]), @r#"
+        error: a name of subjects cannot be `Mail`: lower-case letters, digits, underscores and dashes make a name
+         --> leaver.yaml:4:5
+        4 |     Mail: identity.email
+          |     ^^^^
+        help: name it `mail`
+
+        error: `identity.email` is personal, and would stand on the bus for all to read
+         --> leaver.yaml:4:11
+        4 |     Mail: identity.email
+          |           ^^^^^^^^^^^^^^
+        help: write `hmac(identity.email)`, or say `publish.allow_personal_data: true` if that is what you want
+
+        error: `hmac` needs a key that subscribers have, too
+         --> leaver.yaml:5:11
+        5 |     name: hmac(identity.userName)
+          |           ^^^^
+        help: add `publish.hmac_key: "env:PUBLISH_KEY"`
+
+        error: `account("people").id` is personal, and would stand on the bus for all to read
+         --> leaver.yaml:6:10
+        6 |     sub: account("people").id
+          |          ^^^^^^^^^^^^^^^^^^^^
+        help: write `hmac(account("people").id)`, or say `publish.allow_personal_data: true` if that is what you want
+
+        error: `identity` has no field `emial`
+         --> leaver.yaml:7:20
+        7 |     typo: identity.emial
+          |                    ^^^^^
+        known: id, userName, email, employeeNumber, department, manager, displayName, state, kind, generation
+        help: a similar field is `email`
+
+        5 problems in leaver.yaml
+    "#);
+    let source = r#"
+        publish: { hmac_key: "env:KEY", subjects: { name: hmac(identity.userName), corp: account("corp").id } }
+    "#;
+    assert_snapshot!(errors(source, &[("KEY", "hunter2")]), @r#"
+        error: `hmac_key` is shorter than 16 characters, so names could be guessed from hashes
+         --> leaver.yaml:1:22
+        1 | publish: { hmac_key: "env:KEY", subjects: { name: hmac(identity.userName), …
+          |                      ^^^^^^^^^
+        help: make one with `openssl rand -hex 32`
+
+        error: there is no source `corp`
+         --> leaver.yaml:1:91
+        1 | …Y", subjects: { name: hmac(identity.userName), corp: account("corp").id } }
+          |                                                                ^^^^
+
+        2 problems in leaver.yaml
+    "#);
+}
+
+#[test]
+fn what_carries_events_and_traces_has_an_address() {
+    let source = r#"
+        bus: { kafka: { broker: "localhost:9092", replication: 0 } }
+        traces: { otlp: "localhost:4317", ratio: 1.5 }
+    "#;
+    assert_snapshot!(errors(source, &[]), @r#"
+        error: unknown key `broker`
+         --> leaver.yaml:1:17
+        1 | bus: { kafka: { broker: "localhost:9092", replication: 0 } }
+          |                 ^^^^^^
+        known: brokers, group, prefix, replication, sasl, tls
+        help: a similar key is `brokers`
+
+        error: `replication` must be at least 1
+         --> leaver.yaml:1:56
+        1 | bus: { kafka: { broker: "localhost:9092", replication: 0 } }
+          |                                                        ^
+
+        error: `otlp` is no address of a collector
+         --> leaver.yaml:2:17
+        2 | traces: { otlp: "localhost:4317", ratio: 1.5 }
+          |                 ^^^^^^^^^^^^^^^^
+        help: write `http://HOST:4318`: OTLP goes over HTTP
+
+        error: `ratio` must be at most 1
+         --> leaver.yaml:2:42
+        2 | traces: { otlp: "localhost:4317", ratio: 1.5 }
+          |                                          ^^^
+
+        4 problems in leaver.yaml
+    "#);
+    let source = r#"
+        bus: { kafka: { brokers: "kafka://localhost", sasl: { mechanism: SCRAM, username: leaver, password: hunter2 } } }
+        traces: { otlp: "localhost:4317" }
+    "#;
+    let shown = errors(source, &[]);
+    assert_snapshot!(shown, @r#"
+        error: wrong value for `brokers`
+         --> leaver.yaml:1:26
+        1 | bus: { kafka: { brokers: "kafka://localhost", sasl: { mechanism: SCRAM, use…
+          |                          ^^^^^^^^^^^^^^^^^^^
+        caused by: `kafka://localhost` is no HOST:PORT
+
+        error: unknown mechanism `SCRAM`
+         --> leaver.yaml:1:66
+        1 | …ers: "kafka://localhost", sasl: { mechanism: SCRAM, username: leaver, pass…
+          |                                               ^^^^^
+        known: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512
+
+        error: `otlp` is no address of a collector
+         --> leaver.yaml:2:17
+        2 | traces: { otlp: "localhost:4317" }
+          |                 ^^^^^^^^^^^^^^^^
+        help: write `http://HOST:4318`: OTLP goes over HTTP
+
+        3 problems in leaver.yaml
+    "#);
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
 fn colour_marks_what_is_wrong_and_what_to_paste() {
     let problems = read("hands: { mas: 1 }\n", &[]).unwrap_err();
     let shown = problems.render(View { colour: true, ..View::PLAIN }).replace('\u{1b}', "");
@@ -659,7 +787,7 @@ fn a_narrow_view_keeps_what_is_wrong_in_sight() {
     let source = format!("{{ {source}, x: 1, groups: {{ privileged: [a, b, c, d, e, f, g, h, i, j, k, l] }} }}\n");
     let problems = read(&source, &[]).unwrap_err();
     let shown = problems.render(View { width: Some(60), unicode: false, colour: false });
-    assert_snapshot!(shown, @r#"
+    assert_snapshot!(shown, @r"
         error: unknown key `mas`
          --> leaver.yaml:1:96
         1 | ...example.com], hands: { mass: 1, mas: 2 }, x: ***, ...
@@ -671,10 +799,10 @@ fn a_narrow_view_keeps_what_is_wrong_in_sight() {
          --> leaver.yaml:1:106
         1 | ...com], hands: { mass: 1, mas: 2 }, x: ***, groups: ...
           |                                      ^
-        known: break_glass, data_dir, database, downstreams, ...
+        known: break_glass, bus, data_dir, database, ...
 
         2 problems in leaver.yaml
-    "#);
+    ");
     assert!(shown.lines().all(|line| line.chars().count() <= 60), "{shown}");
 }
 

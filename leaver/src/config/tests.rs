@@ -101,10 +101,53 @@ fn paths_and_secret_files_are_relative_to_the_file() {
 }
 
 #[test]
+fn kafka_takes_brokers_alone_and_files_beside_the_configuration() {
+    let config = read("bus: { kafka: { brokers: \"localhost:9092\" } }\n", &[]).unwrap();
+    let kafka = config.bus.kafka.unwrap();
+    assert_eq!((kafka.prefix.as_str(), kafka.group.as_str()), ("leaver", "leaver"));
+    let source = "
+        bus:
+          kafka: { brokers: \"k:9093\", tls: { ca: ca.pem, key: /etc/key.pem }, sasl: { mechanism: PLAIN, username: u, password: \"env:P\" } }
+        ";
+    let kafka = read(source, &[("P", "s3cret"), ("LEAVER__BUS__KAFKA__PREFIX", "test")]).unwrap().bus.kafka.unwrap();
+    let tls = kafka.tls.unwrap();
+    assert_eq!(tls.ca, Some(std::path::absolute("ca.pem").unwrap()));
+    assert_eq!(tls.key.as_deref(), Some(Path::new("/etc/key.pem")));
+    assert_eq!(kafka.sasl.unwrap().password.expose(), "s3cret");
+    assert_eq!(kafka.prefix.as_str(), "test");
+    assert!(read("bus: {}\n", &[]).unwrap().bus.kafka.is_none(), "an empty section is the embedded one");
+}
+
+#[test]
+fn names_for_subscribers_are_opaque_unless_somebody_says_otherwise() {
+    let source = "
+        publish:
+          hmac_key: \"env:KEY\"
+          subjects: { corp_sub: 'account(\"corp\").id', mail: hmac(identity.email) }
+        sources: { corp: { connector: { type: scim } } }
+        ";
+    let config = read(source, &[("KEY", "0123456789abcdef")]).unwrap();
+    assert_eq!(config.publish.subjects.keys().collect::<Vec<_>>(), ["corp_sub", "mail"]);
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    let personal = "publish: { subjects: { mail: identity.email } }\n";
+    assert!(read(personal, &[]).is_err());
+    assert!(read(personal, &[("LEAVER__PUBLISH__ALLOW_PERSONAL_DATA", "true")]).is_ok());
+}
+
+#[test]
+fn every_change_is_traced_unless_a_share_is_named() {
+    let traces = |text: &str| read(text, &[]).unwrap().traces.unwrap();
+    assert_eq!(traces("traces: { otlp: \"http://localhost:4318\" }\n").ratio, 1.0);
+    assert_eq!(traces("traces: { otlp: \"https://otel.example\", ratio: 0.05 }\n").ratio, 0.05);
+    assert!(read("", &[]).unwrap().traces.is_none());
+}
+
+#[test]
 fn verbs_that_need_no_secret_do_not_ask_for_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("leaver.yaml");
-    std::fs::write(&path, "database: { url: \"env:DATABASE_URL\" }\n").unwrap();
+    let references = "database: { url: \"env:DATABASE_URL\" }\npublish: { hmac_key: \"env:KEY\" }\n";
+    std::fs::write(&path, references).unwrap();
     assert!(load(&path, &Environment::new()).is_err());
     assert_eq!(
         load_without_secrets(&path, &Environment::new()).unwrap().database.unwrap().url.expose(),
@@ -136,6 +179,8 @@ fn the_example_is_a_configuration() {
 /// Every kind of secret that a file may hold literally.
 const SECRETIVE: &str = "
         database: { url: \"postgres://leaver:hunter2@db/leaver\" }
+        publish: { hmac_key: \"hunter2hunter2hunter2\" }
+        bus: { kafka: { brokers: k, sasl: { mechanism: PLAIN, username: u, password: \"hunter2\" } } }
         sources:
           okta:
             connector:

@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use directory::RequestKind;
+use directory::{Directory, RequestKind};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Database, Environment};
 use crate::postgres;
+use crate::roles::{Hosted, Running};
 use crate::style::View;
-use crate::up::Running;
 
 use company::Company;
 use portal::Portal;
@@ -61,8 +61,9 @@ async fn tell(folder: &Path, url: &str, options: &Options) -> anyhow::Result<Exi
     let mut company = Company::new(folder.join("people.csv"));
     company.write()?;
     let config = configure(folder, url, portal.url())?;
-    let running = Running::start(&config).await?;
-    let outcome = Tale { running: &running, portal: &portal, company: &mut company }.play().await;
+    let running = Running::start(Hosted::Up, &config).await?;
+    let console = running.parts.console.as_ref().context("the demo hosts a console")?;
+    let outcome = Tale { console, portal: &portal, company: &mut company }.play().await;
     let timeline = match outcome {
         Ok(timeline) => timeline,
         Err(error) => {
@@ -93,7 +94,7 @@ fn configure(folder: &Path, url: &str, portal: &str) -> anyhow::Result<Config> {
 }
 
 struct Tale<'a> {
-    running: &'a Running,
+    console: &'a Directory,
     portal: &'a Portal,
     company: &'a mut Company,
 }
@@ -146,9 +147,9 @@ impl Tale<'_> {
     }
 
     async fn sync(&self) -> anyhow::Result<()> {
-        let request = self.running.parts.console.ask(RequestKind::Sync, &json!({"source": "people"}), "demo").await?;
+        let request = self.console.ask(RequestKind::Sync, &json!({"source": "people"}), "demo").await?;
         self.until("the HR file to be read", async |tale: &Self| {
-            let request = tale.running.parts.console.request(request).await?;
+            let request = tale.console.request(request).await?;
             match request.state.as_str() {
                 "new" => Ok(None),
                 "done" => Ok(Some(())),
@@ -159,15 +160,15 @@ impl Tale<'_> {
     }
 
     async fn identity(&self, name: &str) -> anyhow::Result<Value> {
-        let who = match self.running.parts.console.resolve(name, false).await? {
+        let who = match self.console.resolve(name, false).await? {
             directory::Resolved::One(id) => id,
             _ => bail!("{name} is not known"),
         };
-        Ok(json!(self.running.parts.console.identity_detail(who).await?))
+        Ok(json!(self.console.identity_detail(who).await?))
     }
 
     async fn nothing_is_owed(&self) -> anyhow::Result<bool> {
-        Ok(self.running.parts.console.owed().await?.values().all(|(owed, _)| *owed == 0))
+        Ok(self.console.owed().await?.values().all(|(owed, _)| *owed == 0))
     }
 
     async fn settled(&self, name: &str) -> anyhow::Result<()> {
@@ -181,7 +182,7 @@ impl Tale<'_> {
     async fn story(&self, name: &str, what: &'static str) -> anyhow::Result<Story> {
         let identity = self.identity(name).await?;
         let id = serde_json::from_value(identity["id"].clone()).context("an identity has an id")?;
-        let hops = self.running.parts.console.trace(id).await?;
+        let hops = self.console.trace(id).await?;
         let ended = identity["receipts"][0]["ended"].as_u64().unwrap_or(0);
         let came_back = identity["receipts"][0]["resurrected"].as_u64().unwrap_or(0);
         Ok(Story::new(name, what, &hops, ended, came_back))
@@ -194,7 +195,7 @@ impl Tale<'_> {
         condition: impl AsyncFn(&Self) -> anyhow::Result<Option<T>>,
     ) -> anyhow::Result<T> {
         let deadline = tokio::time::Instant::now() + LIMIT;
-        let mut bell = self.running.parts.console.wake.progress.listen();
+        let mut bell = self.console.wake.progress.listen();
         loop {
             if let Some(value) = condition(self).await? {
                 return Ok(value);

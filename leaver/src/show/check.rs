@@ -44,9 +44,9 @@ pub fn show(report: &Report, view: View) -> String {
     page.finish()
 }
 
-/// The name of a rule is a sentence and would push every column to the right.
+/// The name of a rule is a sentence, and that of a topic long: they would push every column to the right.
 fn is_name(check: &Check) -> bool {
-    check.what != "rule"
+    !matches!(check.what, "rule" | "topic")
 }
 
 fn capabilities(report: &Report) -> Table {

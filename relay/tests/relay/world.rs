@@ -215,7 +215,14 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn
 }
 
 fn cause() -> Cause {
-    Cause { source: Some("okta".to_owned()), class: Class::Prompt, effective_at: None, received_at: None, via: "test" }
+    Cause {
+        source: Some("okta".to_owned()),
+        class: Class::Prompt,
+        effective_at: None,
+        received_at: None,
+        trace: None,
+        via: "test",
+    }
 }
 
 fn facts(native_id: &str, name: &str, standing: Standing) -> AccountFacts {

@@ -294,7 +294,14 @@ impl World {
 }
 
 fn cause() -> Cause {
-    Cause { source: Some("okta".to_owned()), class: Class::Prompt, effective_at: None, received_at: None, via: "test" }
+    Cause {
+        source: Some("okta".to_owned()),
+        class: Class::Prompt,
+        effective_at: None,
+        received_at: None,
+        trace: None,
+        via: "test",
+    }
 }
 
 fn facts(name: &str, standing: Standing) -> AccountFacts {

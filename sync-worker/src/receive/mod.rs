@@ -62,6 +62,7 @@ pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
             Refusal::status(404, "there is no such endpoint; see /ServiceProviderConfig and /ResourceTypes")
         })
         .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
+        .layer(axum::middleware::from_fn(crate::trace::request))
         .with_state(shared)
 }
 
@@ -73,6 +74,7 @@ fn cause(source: &str, via: &'static str) -> Cause {
         class: Class::Prompt,
         effective_at: Some(now),
         received_at: Some(now),
+        trace: crate::trace::current(),
         via,
     }
 }
