@@ -27,7 +27,7 @@ check: ## the quick part: format and lints
 fmt: ## format the code
 	cargo fmt --all
 
-services: ## start Redis and PostgreSQL for tests; prints what to source
+services: ## start Redis, PostgreSQL and Kafka for tests; prints what to source
 	@scripts/needs packages
 	@scripts/services start
 	@echo '. target/services.env'

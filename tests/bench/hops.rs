@@ -20,14 +20,27 @@ const QUERY: &str = "
     JOIN ledger.receipts r ON r.revocation = e.event_id
     WHERE e.type = 'identity.suspended' AND r.verified_at IS NOT NULL";
 
-pub struct Hops(Vec<Histogram<u64>>);
+/// The ledger of a world.
+pub struct Hops(PgPool);
+
+/// One histogram for each hop.
+pub struct Read(Vec<Histogram<u64>>);
 
 impl Hops {
-    /// Reads the ledger of the embedded PostgreSQL below `data_dir`, once `changes` of them are verified.
-    pub async fn read(data_dir: &Path, changes: usize) -> Self {
-        let pool = connect(data_dir).await;
+    /// Of the embedded PostgreSQL below `data_dir`.
+    pub async fn of_embedded(data_dir: &Path) -> Self {
+        Self(connect(data_dir).await)
+    }
+
+    pub async fn of(url: &str) -> Self {
+        Self(PgPoolOptions::new().max_connections(1).connect(url).await.expect("the database of the world answers"))
+    }
+
+    /// Reads it once `changes` of them are verified.
+    pub async fn read(self, changes: usize) -> Read {
         let rows = loop {
-            let rows: Vec<Vec<f64>> = sqlx::query_scalar(QUERY).fetch_all(&pool).await.expect("the ledger can be read");
+            let rows: Vec<Vec<f64>> =
+                sqlx::query_scalar(QUERY).fetch_all(&self.0).await.expect("the ledger can be read");
             if rows.len() >= changes {
                 break rows;
             }
@@ -38,9 +51,11 @@ impl Hops {
                 times.saturating_record((seconds * 1e6).max(0.0) as u64);
             }
         }
-        Self(hops)
+        Read(hops)
     }
+}
 
+impl Read {
     pub fn rows(&self) -> impl Iterator<Item = (&str, &Histogram<u64>)> {
         NAMES.iter().copied().zip(&self.0)
     }

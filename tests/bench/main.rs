@@ -1,19 +1,25 @@
 //! How long the way of one change takes: a SCIM PATCH is sent, and a session is gone from Redis.
 //!
-//! Prints one table per rate. Everything is real: the release build of `leaver`, its embedded PostgreSQL with fsync on, Redis
-//! with 1,000 live sessions of which the store has no index by user, so that each pass reads them all.
+//! Prints one table per rate and per way of running: all in one process with the embedded PostgreSQL, and in separate roles
+//! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
+//! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
+//! issued while a part is away. Arguments choose among `embedded`, `kafka`, `relay` and `outages`.
 
 mod hops;
 mod machine;
+mod outages;
+mod relay;
+mod usage;
 mod watch;
 
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tests::world::{Person, Scim, World, okta, person, redis_url};
+use tests::world::{Broker, Names, Person, Postgres, Role, Scim, Site, World, okta, person, redis_url};
 use tokio::task::JoinSet;
 
 use hops::Hops;
+use usage::Usage;
 use watch::Watch;
 
 /// Sessions that live at any time.
@@ -29,19 +35,45 @@ const RATES: [Rate; 2] = [Rate { per_second: 1, changes: 60 }, Rate { per_second
 
 #[tokio::main]
 async fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |section: &str| asked.is_empty() || asked.iter().any(|word| word == section);
     println!("{}\n", machine::describe());
-    for rate in RATES {
-        measure(&rate).await;
+    for rate in &RATES {
+        if wanted("embedded") {
+            let world = World::start_embedded(parts).await;
+            let data = world.site().path("data");
+            measure(rate, "in one process", &world, || Hops::of_embedded(&data)).await;
+        }
+        if wanted("kafka") {
+            let broker = Broker::start().await;
+            let kafka = |names: &Names| parts(names) + &names.kafka_at(&broker.address());
+            let site = Site::with_postgres(Postgres::start_durable().await, kafka).await;
+            let world = World::apart(site, &[(Role::Console, 1), (Role::SyncWorker, 1), (Role::Revoker, 1)]).await;
+            let url = world.site().database().url();
+            measure(rate, "in separate roles over Kafka", &world, || Hops::of(url)).await;
+            for member in world.members() {
+                let used = Usage::of(member.process_id());
+                let role = member.role().as_str();
+                println!("{role}: {:.1} CPU-seconds, at most {} MiB", used.cpu_seconds, used.peak_mib);
+            }
+            println!();
+        }
+    }
+    if wanted("relay") {
+        relay::measure().await;
+    }
+    if wanted("outages") {
+        outages::measure().await;
     }
 }
 
-async fn measure(rate: &Rate) {
-    let downstream = |names: &tests::world::Names| names.redis("web", &redis_url(), "[30s]");
-    let world = World::start_embedded(|names| {
-        let source = okta(", brake: { burst: { count: 1000000, window: 60s } }");
-        format!("sources:\n  okta: {source}\ndownstreams:\n  web: {}\n", downstream(names))
-    })
-    .await;
+fn parts(names: &Names) -> String {
+    let source = okta(", brake: { burst: { count: 1000000, window: 60s } }");
+    let web = names.redis("web", &redis_url(), "[30s]");
+    format!("sources:\n  okta: {source}\ndownstreams:\n  web: {web}\n")
+}
+
+async fn measure<F: Future<Output = Hops>>(rate: &Rate, way: &str, world: &World, hops: impl FnOnce() -> F) {
     let scim = world.scim("okta");
     let people: Vec<Person> = (1..).map(|n| person(n, &format!("user{n}"))).take(rate.changes + LIVE).collect();
     let ids = create(&scim, &people).await;
@@ -73,9 +105,9 @@ async fn measure(rate: &Rate) {
         answered.saturating_record(micros(answer));
         gone.saturating_record(micros(end));
     }
-    let hops = Hops::read(&world.site().path("data"), rate.changes).await;
+    let hops = hops().await.read(rate.changes).await;
     let title = if rate.per_second == 1 { "One change".to_owned() } else { format!("{} changes", rate.per_second) };
-    println!("## {title} per second, {} changes, {LIVE} live sessions\n", rate.changes);
+    println!("## {title} per second, {way}, {} changes, {LIVE} live sessions\n", rate.changes);
     println!("| ms | p50 | p99 | max |\n|---|---|---|---|");
     row("PATCH sent → session gone", &gone);
     row("PATCH sent → answered", &answered);
@@ -109,7 +141,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn row(name: &str, times: &Histogram<u64>) {
+pub(crate) fn row(name: &str, times: &Histogram<u64>) {
     let ms = |micros: u64| format!("{:.1}", micros as f64 / 1e3);
     let quantile = |q: f64| ms(times.value_at_quantile(q));
     println!("| {name} | {} | {} | {} |", quantile(0.5), quantile(0.99), ms(times.max()));

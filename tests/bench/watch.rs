@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use redis::AsyncCommands;
@@ -64,5 +64,22 @@ impl Watch {
         let (told, gone) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), told);
         gone
+    }
+
+    /// Looks for this user's session itself, over connections that may fail, and returns when it is gone.
+    pub async fn until_gone(&self, url: &str, user: &str) -> Instant {
+        let client = redis::Client::open(url).expect("an address of Redis");
+        let key = format!("{}{user}", self.prefix);
+        loop {
+            if let Ok(mut redis) = client.get_multiplexed_async_connection().await {
+                while let Ok(there) = redis.exists::<_, bool>(&key).await {
+                    if !there {
+                        return Instant::now();
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod brake;
 mod by_hand;
 mod in_flight;
+mod kafka;
 mod leaving;
 mod observed;
 mod redis_outage;

@@ -29,6 +29,14 @@ impl Admin {
         self.send("POST", path, Some(body)).await
     }
 
+    /// The sum of all samples of a metric whose labels contain `label`, such as `lane="urgent"`. Zero while there is none.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let metrics = self.get("/metrics").await.expect_status(200).body;
+        let samples = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        let samples = samples.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
+        samples.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
     /// Any method, as a client would send it that does not know better.
     pub async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let method = method.parse().expect("a method");

@@ -12,9 +12,13 @@ pub struct Answer {
 
 impl Answer {
     pub(super) async fn of(request: reqwest::RequestBuilder) -> Self {
-        let response = request.send().await.expect("the server answers");
+        Self::attempt(request).await.expect("the server answers, to its end")
+    }
+
+    pub(super) async fn attempt(request: reqwest::RequestBuilder) -> reqwest::Result<Self> {
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.expect("the answer can be read to its end") }
+        Ok(Self { status, headers, body: response.text().await? })
     }
 
     /// # Panics

@@ -8,23 +8,32 @@ use super::services::{unique, variable};
 
 #[derive(Debug)]
 pub struct Database {
-    admin: String,
+    /// The shared server, which this has to be removed from; a server of the world's own goes with everything on it.
+    shared: Option<String>,
     name: String,
     url: String,
 }
 
 impl Database {
+    /// On the shared server.
     pub(super) async fn create() -> Self {
         let admin = variable("LEAVER_TEST_DATABASE_URL");
+        let mut database = Self::create_on(&admin).await;
+        database.shared = Some(admin);
+        database
+    }
+
+    /// On the server at `admin`, an address of its superuser.
+    pub(super) async fn create_on(admin: &str) -> Self {
         let name = format!("leaver_test_{}", unique());
-        let mut url = Url::parse(&admin).expect("LEAVER_TEST_DATABASE_URL is a URL");
+        let mut url = Url::parse(admin).expect("the address of a database is a URL");
         url.set_path(&name);
-        let mut server = connect(&admin).await;
+        let mut server = connect(admin).await;
         server
             .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .await
             .expect("a database can be created");
-        Self { admin, name, url: url.into() }
+        Self { shared: None, name, url: url.into() }
     }
 
     /// How Leaver reaches it.
@@ -38,13 +47,13 @@ impl Database {
 }
 
 async fn connect(url: &str) -> PgConnection {
-    PgConnection::connect(url).await.expect("the PostgreSQL of LEAVER_TEST_DATABASE_URL answers")
+    PgConnection::connect(url).await.expect("the PostgreSQL of the tests answers")
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
+        let Some(admin) = self.shared.take() else { return };
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        let admin = self.admin.clone();
         super::process::aside(async move {
             if let Err(error) = connect(&admin).await.execute(sqlx::AssertSqlSafe(drop)).await {
                 eprintln!("a database of a test is left behind: {error}");

@@ -2,52 +2,58 @@
 
 mod admin;
 mod answer;
+mod broker;
+mod clients;
+mod collector;
 mod database;
 mod express;
+mod gateway;
 mod hr;
+mod member;
+mod people;
+mod postgres;
 mod process;
+mod reader;
+mod redis;
 mod scim;
 mod services;
 mod sessions;
 mod site;
+mod subscriber;
+mod topics;
 mod waiting;
 mod wire;
 
-use std::time::Duration;
-
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 pub use admin::Admin;
 pub use answer::Answer;
+pub use broker::Broker;
+pub use collector::{Collector, Span};
 pub use database::Database;
 pub use express::{Browser, Express, InFlight};
+pub use gateway::Gateway;
 pub use hr::{Person, person};
+pub use member::{Member, Role};
+pub use postgres::Postgres;
 pub use process::{Output, Process};
+pub use reader::Reader;
+pub use redis::Redis;
 pub use scim::Scim;
-pub use services::{redis_url, unique};
+pub use services::{kafka_brokers, redis_url, unique};
 pub use sessions::Store;
-pub use site::{Names, Site, okta, people};
+pub use site::{DATABASE, Names, Site, okta, people};
+pub use subscriber::Subscriber;
+pub use topics::{Message, Topics};
 pub use waiting::{SOON, eventually, until};
 pub use wire::Wire;
 
-/// How long a start may take: with the embedded database, it creates one.
-const START: Duration = Duration::from_secs(90);
-
-/// A Leaver that is up. When it goes and the story has not failed, the ledger must be clean.
+/// A Leaver that is up, in one process or in several. When it goes and the story has not failed, the ledger must be clean.
 pub struct World {
-    // Ends before its folder and its database go.
-    process: Process,
+    // End before their folder and their database go.
+    members: Vec<Member>,
     site: Site,
-    addresses: Addresses,
     ledger_is_checked: bool,
-}
-
-/// What it bound, as base URLs.
-struct Addresses {
-    public: String,
-    admin: String,
-    probes: String,
 }
 
 impl World {
@@ -63,166 +69,105 @@ impl World {
 
     /// Starts `leaver up` at a site that the story has prepared.
     pub async fn at(site: Site) -> Self {
-        let (process, addresses) = up(&site).await;
-        Self { process, site, addresses, ledger_is_checked: true }
+        Self::of(site, &[(Role::Up, 1)]).await
     }
 
-    /// Runs the program with these arguments and this world's configuration.
-    pub async fn cli(&self, arguments: &[&str]) -> Output {
-        self.site.run(arguments).await
+    /// Runs `leaver migrate`, and then so many processes of each role. Each has its own `data_dir`; they share the
+    /// configuration, in which there must be a Kafka.
+    pub async fn apart(site: Site, roles: &[(Role, usize)]) -> Self {
+        site.run(&["migrate"]).await.expect_code(0);
+        Self::of(site, roles).await
     }
 
-    /// Like [`World::cli`], for what must succeed and answers in JSON.
-    pub async fn ask(&self, arguments: &[&str]) -> Value {
-        let output = self.cli(&[arguments, &["--output", "json"]].concat()).await;
-        output.expect_code(0).json()
+    async fn of(site: Site, roles: &[(Role, usize)]) -> Self {
+        let all = roles.iter().flat_map(|(role, count)| (0..*count).map(|number| (*role, number)));
+        let members = all.map(|(role, number)| Member::start(&site, role, number)).collect();
+        let mut world = Self { members, site, ledger_is_checked: true };
+        for member in &mut world.members {
+            member.ready().await;
+        }
+        world
     }
 
-    /// Writes the HR file, all of it at once.
-    pub fn hr_file(&self, people: &[Person]) {
-        hr::write(&self.site.path("people.csv"), people);
+    /// Starts one more process.
+    pub async fn add(&mut self, role: Role) {
+        let number = self.members.iter().filter(|member| member.role() == role).count();
+        let mut member = Member::start(&self.site, role, number);
+        member.ready().await;
+        self.members.push(member);
     }
 
-    /// Writes the HR file and reads it.
-    pub async fn hr(&self, people: &[Person]) -> Output {
-        self.hr_file(people);
-        self.cli(&["source", "sync", "people"]).await
+    /// One of the processes of a role, counted from 0.
+    pub fn member(&self, role: Role, number: usize) -> &Member {
+        self.members.iter().filter(|member| member.role() == role).nth(number).expect("the world has this process")
     }
 
-    /// A SCIM client with the token that the configuration gives to `source`.
-    pub fn scim(&self, source: &str) -> Scim {
-        self.scim_with(source, &self.site.names().scim_token())
+    pub fn member_mut(&mut self, role: Role, number: usize) -> &mut Member {
+        self.members.iter_mut().filter(|member| member.role() == role).nth(number).expect("the world has this process")
     }
 
-    pub fn scim_with(&self, source: &str, token: &str) -> Scim {
-        Scim::new(&format!("{}/scim/v2/{source}", self.addresses.public), token)
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
     }
 
-    /// The admin API, with the token of the first start.
-    pub fn admin(&self) -> Admin {
-        Admin::new(&self.addresses.admin, Some(self.admin_token()))
+    /// Kills a process if it still runs, and starts it again.
+    pub async fn start_again(&mut self, role: Role, number: usize) {
+        let found = self.members.iter_mut().filter(|member| member.role() == role).nth(number);
+        found.expect("the world has this process").start_again(&self.site).await;
     }
 
-    pub fn admin_with(&self, token: &str) -> Admin {
-        Admin::new(&self.addresses.admin, Some(token.to_owned()))
+    /// A process that runs and serves the admin API.
+    fn console(&self) -> &Member {
+        self.running(&[Role::Console, Role::Up])
     }
 
-    pub fn admin_without_token(&self) -> Admin {
-        Admin::new(&self.addresses.admin, None)
-    }
-
-    pub fn admin_token(&self) -> String {
-        let path = self.site.path("data/admin.token");
-        std::fs::read_to_string(path).expect("the first start writes admin.token").trim().to_owned()
-    }
-
-    /// The probes, which need no token.
-    pub fn probes(&self) -> Admin {
-        Admin::new(&self.addresses.probes, None)
+    fn running(&self, roles: &[Role]) -> &Member {
+        let found = self.members.iter().find(|member| member.runs() && roles.contains(&member.role()));
+        // A story may look at what one that ended has left.
+        let left = || self.members.iter().find(|member| roles.contains(&member.role()));
+        found.or_else(left).unwrap_or_else(|| panic!("the world has none of {roles:?}"))
     }
 
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// The sessions of one downstream; those of `web` are also the express application's.
-    pub async fn store(&self, downstream: &str) -> Store {
-        Store::open(self.site.names(), downstream).await
+    pub fn site_mut(&mut self) -> &mut Site {
+        &mut self.site
     }
 
-    /// A real express application on the sessions of `web`.
-    pub async fn express(&self) -> Express {
-        Express::start(&self.site).await
-    }
-
-    /// Everything that the program has printed so far, over all its starts.
+    /// Everything that the processes have printed so far, over all their starts.
     pub fn logs(&self) -> String {
-        self.process.logs()
+        self.members.iter().map(Member::logs).collect()
     }
 
-    /// What its latest start has printed on stdout.
+    /// What the latest start of the first process has printed on stdout.
     pub fn stdout(&self) -> Vec<String> {
-        self.process.lines()
+        self.members[0].stdout()
     }
 
-    /// The identity that `who` names, as `identity show` says.
-    pub async fn identity(&self, who: &str) -> Value {
-        self.ask(&["identity", "show", who]).await
-    }
-
-    pub async fn id_of(&self, who: &str) -> String {
-        self.identity(who).await["id"].as_str().expect("an identity has an id").to_owned()
-    }
-
-    pub async fn state_of(&self, who: &str) -> String {
-        self.identity(who).await["state"].as_str().expect("an identity has a state").to_owned()
-    }
-
-    /// The types of all events about `who`, oldest first.
-    pub async fn events_of(&self, who: &str) -> Vec<String> {
-        let id = self.id_of(who).await;
-        let page = self.admin().get(&format!("/api/v1/events?subject={id}&limit=1000")).await.expect_status(200).json();
-        page["items"].as_array().expect("a page has items").iter().map(|e| text(&e["type"])).collect()
-    }
-
-    /// The receipt of the latest revocation of `who` at `downstream`; null while there is none.
-    pub async fn receipt(&self, who: &str, downstream: &str) -> Value {
-        let trace = self.admin().get(&format!("/api/v1/identities/{who}/trace")).await.expect_status(200).json();
-        let hops = trace["hops"].as_array().expect("a trace has hops");
-        let Some(revocation) = hops.iter().find(|h| h["hop"] == "decided").map(|h| text(&h["event_id"])) else {
-            return Value::Null;
-        };
-        let answer = self.admin().get(&format!("/api/v1/revocations/{revocation}")).await;
-        if answer.status != 200 {
-            return Value::Null;
-        }
-        let receipts = answer.json()["receipts"].clone();
-        receipts
-            .as_array()
-            .and_then(|all| all.iter().find(|r| r["downstream"] == downstream))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// Waits until the latest revocation of `who` has reached `state` at `downstream`, and returns its receipt.
-    pub async fn reached(&self, who: &str, downstream: &str, state: &str) -> Value {
-        let what = format!("{who} is {state} at {downstream}");
-        until(SOON, &what, async || Some(self.receipt(who, downstream).await).filter(|r| r["state"] == state)).await
-    }
-
-    /// Ends the process as a power cut would.
+    /// Ends every process as a power cut would.
     pub fn kill9(&mut self) {
-        self.process.signal(Signal::SIGKILL);
-        self.process.reap();
+        self.members.iter_mut().for_each(Member::kill9);
     }
 
-    /// Starts it again, killing what still runs.
+    /// Starts all again, killing what still runs.
     pub async fn restart(&mut self) {
         self.kill9();
-        (self.process, self.addresses) = up(&self.site).await;
+        for member in &mut self.members {
+            member.start_again(&self.site).await;
+        }
     }
 
-    /// Asks it to stop, and returns its exit code.
+    /// Asks the first process to stop, and returns its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
-        self.process.signal(Signal::SIGTERM);
-        self.process.exit(Duration::from_secs(40), "leaver up ends after SIGTERM").await
+        self.members[0].terminate().await
     }
 
     /// For a story that leaves the program down, or the ledger as it must not be.
     pub fn leave_ledger_unchecked(&mut self) {
         self.ledger_is_checked = false;
     }
-}
-
-async fn up(site: &Site) -> (Process, Addresses) {
-    let mut process = site.up();
-    eventually(START, "leaver up is ready", async || process.has_ended() || process.printed("ready")).await;
-    assert!(!process.has_ended(), "leaver up ended instead of becoming ready");
-    let run = std::fs::read(site.path("data/run/up.json")).expect("a started leaver writes run/up.json");
-    let run: Value = serde_json::from_slice(&run).expect("run/up.json is JSON");
-    let url = |key: &str| format!("http://{}", text(&run[key]));
-    let addresses = Addresses { public: url("public"), admin: url("admin"), probes: url("probes") };
-    (process, addresses)
 }
 
 /// The string in a JSON value.
@@ -233,11 +178,10 @@ pub fn text(value: &Value) -> String {
 impl Drop for World {
     fn drop(&mut self) {
         let told = std::thread::panicking() || !self.ledger_is_checked;
-        let check = (!told).then(|| self.site.run_blocking(&["ledger", "check"]));
+        let check = (!told).then(|| self.site.run_blocking(&["ledger", "check"], self.console().data()));
         // A graceful end also stops an embedded database, which would otherwise outlive the world.
         if self.site.is_embedded() {
-            self.process.signal(Signal::SIGTERM);
-            self.process.reap();
+            self.members.iter_mut().for_each(Member::end);
         }
         if let Some(check) = check.filter(|c| c.code != Some(0)) {
             panic!("the ledger is not clean after the story\n{check}");

@@ -52,6 +52,10 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).expect("a process id");
         // Until it is reaped, the id belongs to this child and to nobody else.

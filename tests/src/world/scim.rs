@@ -11,17 +11,27 @@ pub struct Scim {
     http: reqwest::Client,
     base: String,
     token: String,
+    /// The trace that its requests belong to.
+    trace: Option<String>,
 }
 
 impl Scim {
     pub(super) fn new(base: &str, token: &str) -> Self {
-        Self { http: services::http(), base: base.to_owned(), token: token.to_owned() }
+        Self { http: services::http(), base: base.to_owned(), token: token.to_owned(), trace: None }
+    }
+
+    /// The same within a trace, by its W3C `traceparent`.
+    pub fn within(self, trace: &str) -> Self {
+        Self { trace: Some(trace.to_owned()), ..self }
     }
 
     /// Any request; `body` is sent as it stands.
     pub async fn raw(&self, method: &str, path: &str, body: Option<String>) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        if let Some(trace) = &self.trace {
+            request = request.header("traceparent", trace);
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/scim+json").body(body);
         }

@@ -14,6 +14,22 @@ pub fn redis_url() -> String {
     variable("LEAVER_TEST_REDIS_URL")
 }
 
+/// The shared Kafka, as `bus.kafka.brokers` names it.
+pub fn kafka_brokers() -> String {
+    variable("LEAVER_TEST_KAFKA_BROKERS")
+}
+
+/// A port that nobody uses, for a server that will want it again after a fall. From below those that the kernel gives to
+/// clients, so that none of them has taken it meanwhile.
+pub(super) fn free_port() -> u16 {
+    loop {
+        let port = 10_000 + (uuid::Uuid::new_v4().as_u128() % 20_000) as u16;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// The program under test, built by the same cargo into the folder above the test's own.
 pub(super) fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a running program has a path");

@@ -14,8 +14,8 @@ pub struct Store {
 }
 
 impl Store {
-    pub(super) async fn open(names: &Names, downstream: &str) -> Self {
-        Self { redis: connect().await, prefix: names.prefix(downstream) }
+    pub(super) async fn open(names: &Names, downstream: &str, url: &str) -> Self {
+        Self { redis: connect(url).await, prefix: names.prefix(downstream) }
     }
 
     /// A session of `user`, as a login leaves it. Returns its id.
@@ -42,14 +42,14 @@ impl Store {
     }
 }
 
-async fn connect() -> MultiplexedConnection {
-    let client = redis::Client::open(redis_url()).expect("LEAVER_TEST_REDIS_URL is an address of Redis");
-    client.get_multiplexed_async_connection().await.expect("the Redis of LEAVER_TEST_REDIS_URL answers")
+async fn connect(url: &str) -> MultiplexedConnection {
+    let client = redis::Client::open(url).expect("an address of Redis");
+    client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers")
 }
 
 /// Removes every key that begins so, whoever wrote it.
 pub(super) async fn remove(prefix: String) {
-    let (mut redis, pattern) = (connect().await, format!("{prefix}*"));
+    let (mut redis, pattern) = (connect(&redis_url()).await, format!("{prefix}*"));
     let mut cursor = 0_u64;
     loop {
         let scan =

@@ -1,0 +1,121 @@
+//! Revocations that are issued while a part is away: how long each takes, from the first try of its PATCH to the session gone.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde_json::json;
+use tests::world::{Broker, Postgres, Redis, Role, Site, World, okta, person};
+use tokio::task::JoinSet;
+
+use crate::watch::Watch;
+use crate::{histogram, micros, row};
+
+/// Changes per second, before, during and after.
+const PER_SECOND: u32 = 10;
+const BEFORE: u32 = 50;
+const DURING: u32 = 100;
+const AFTER: u32 = 50;
+
+/// What is away for 10 s.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    BrokerStopped,
+    RevokerKilled,
+    PostgresKilled,
+    RedisAway,
+}
+
+impl Fault {
+    fn describe(self) -> &'static str {
+        match self {
+            Self::BrokerStopped => "Kafka stopped for 10 s",
+            Self::RevokerKilled => "one of two revokers killed, for good",
+            Self::PostgresKilled => "PostgreSQL killed, started again after 10 s",
+            Self::RedisAway => "Redis killed, started again after 10 s",
+        }
+    }
+}
+
+pub async fn measure() {
+    println!(
+        "## Revocations issued during an outage, {PER_SECOND} per second for 10 s (PATCH first tried → session gone)\n"
+    );
+    println!("| ms | p50 | p99 | max |\n|---|---|---|---|");
+    for fault in [Fault::BrokerStopped, Fault::RevokerKilled, Fault::PostgresKilled, Fault::RedisAway] {
+        let (quiet, during) = issue(fault).await;
+        row("nothing away", &quiet);
+        row(fault.describe(), &during);
+    }
+    println!();
+}
+
+async fn issue(fault: Fault) -> (Histogram<u64>, Histogram<u64>) {
+    let mut broker = Broker::start().await;
+    let mut redis = Redis::start().await;
+    let site = Site::with_postgres(Postgres::start_durable().await, |names| {
+        let source = okta(", brake: { burst: { count: 1000000, window: 60s } }");
+        let web = names.redis("web", &redis.url(), "[30s]");
+        format!("sources:\n  okta: {source}\ndownstreams:\n  web: {web}\n{}", names.kafka_at(&broker.address()))
+    })
+    .await;
+    let mut world = World::apart(site, &[(Role::Console, 1), (Role::SyncWorker, 1), (Role::Revoker, 2)]).await;
+    let okta = world.gateway("okta");
+    let prefix = world.site().names().prefix("web");
+    let watch = Watch::start(&redis.url(), &prefix).await;
+    let count = BEFORE + DURING + AFTER;
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let person = person(n + 1, &format!("user{n}"));
+        ids.push(okta.create(&person).await);
+        watch.sign_in(&person.user).await;
+    }
+
+    let mut tick = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
+    let mut tasks = JoinSet::new();
+    for (n, id) in (0..).zip(ids) {
+        tick.tick().await;
+        if n == BEFORE {
+            match fault {
+                Fault::BrokerStopped => broker.stop(),
+                Fault::RevokerKilled => world.member_mut(Role::Revoker, 0).kill9(),
+                Fault::PostgresKilled => world.site_mut().postgres_mut().kill9(),
+                Fault::RedisAway => redis.kill9(),
+            }
+        }
+        if n == BEFORE + DURING {
+            match fault {
+                Fault::BrokerStopped => broker.start_again().await,
+                Fault::RevokerKilled => {}
+                Fault::PostgresKilled => world.site_mut().postgres_mut().start_again().await,
+                Fault::RedisAway => redis.start_again().await,
+            }
+        }
+        let (okta, user, watch) = (okta.clone(), format!("user{n}"), watch.clone());
+        let url = redis.url();
+        tasks.spawn(async move {
+            let gone = watch.expect(&user);
+            let sent = Instant::now();
+            let operation = json!({"op": "replace", "path": "active", "value": false});
+            let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [operation]});
+            while okta.send("PATCH", &format!("/Users/{id}"), &body).await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let at = match fault {
+                // Its notifications went with it, so the key itself is looked for.
+                Fault::RedisAway => watch.until_gone(&url, &user).await,
+                _ => gone.await.expect("the session goes"),
+            };
+            (n, at.duration_since(sent))
+        });
+    }
+    let (mut quiet, mut during) = (histogram(), histogram());
+    while let Some(done) = tasks.join_next().await {
+        let (n, took) = done.expect("no change fails");
+        match n {
+            n if n < BEFORE => quiet.saturating_record(micros(took)),
+            n if n < BEFORE + DURING => during.saturating_record(micros(took)),
+            _ => {}
+        }
+    }
+    (quiet, during)
+}
