@@ -105,6 +105,15 @@ impl Revoker {
             }
             match made {
                 Ok(answers) => {
+                    if let Some((failures, lasted)) = target.outage.over() {
+                        let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+                        tracing::info!(
+                            downstream.name = target.name,
+                            failures,
+                            lasted_ms,
+                            "the downstream answers again"
+                        );
+                    }
                     self.directory.answer(&target.name, &answers).await?;
                     passes.answered(&answers);
                     self.measure(target, part, &answers);
@@ -152,13 +161,15 @@ impl Revoker {
             Rejected(_) | Unauthorized(_) => (Duration::from_secs(10), true),
         };
         self.metrics.failed(&target.name);
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            downstream.name = target.name,
-            owed = leased.len(),
-            stuck,
-            "the downstream did not do it; it stays owed"
-        );
+        if target.outage.failed(error) {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                downstream.name = target.name,
+                owed = leased.len(),
+                stuck,
+                "the downstream did not do it; it stays owed"
+            );
+        }
         let now = Utc::now();
         let due: Vec<DateTime<Utc>> = leased
             .iter()

@@ -6,6 +6,7 @@ mod consume;
 mod deliver;
 mod judge;
 pub mod metrics;
+mod outage;
 mod pass;
 mod reconcile;
 mod requests;
@@ -23,6 +24,7 @@ use policy::{Policy, SubjectExpression};
 pub use announce::publishing;
 pub use config::Config;
 pub use metrics::Metrics;
+pub use outage::Outage;
 
 /// The bus group of the revoker.
 pub const GROUP: &str = "revoker";
@@ -36,6 +38,7 @@ pub struct Target {
     pub max_session_life: Duration,
     pub skew: chrono::Duration,
     pub workers: usize,
+    pub outage: Outage,
 }
 
 impl Target {

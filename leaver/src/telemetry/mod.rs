@@ -1,6 +1,8 @@
 //! Logs go to stderr: short lines on a terminal, JSON elsewhere; traces go to a collector by OTLP, where one is configured.
 //! Neither holds names, addresses, tokens or payloads: ids, and names from the configuration.
 
+mod line;
+
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -39,7 +41,7 @@ pub fn start(filter: Option<&str>, traced: Option<(&str, &Traces)>) -> anyhow::R
     let lines = if std::io::stderr().is_terminal() {
         lines.compact().with_target(false).with_filter(filter).boxed()
     } else {
-        lines.json().flatten_event(true).with_filter(filter).boxed()
+        lines.event_format(line::Line).with_filter(filter).boxed()
     };
     let provider = traced.map(|(role, traces)| provider(role, traces)).transpose()?;
     let spans = provider.as_ref().map(|provider| {
