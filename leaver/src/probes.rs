@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::config::Config;
 use crate::roles::Parts;
 
 pub const OWED: &str = "leaver_deliveries_owed";
@@ -36,6 +37,8 @@ pub struct Probes {
     relay: Directory,
     /// May read what is owed, in processes that have to do with it.
     owing: Option<Directory>,
+    /// Those configured: where nothing is owed, that is shown too.
+    downstreams: Arc<[String]>,
     registry: Arc<Registry>,
     gauges: Gauges,
 }
@@ -50,7 +53,7 @@ struct Gauges {
 
 impl Probes {
     /// Takes the registry with everybody's metrics in it; adds what is read from the database at each scrape.
-    pub fn new(parts: &Parts, mut registry: Registry) -> Self {
+    pub fn new(parts: &Parts, config: &Config, mut registry: Registry) -> Self {
         let gauges = Gauges::default();
         let owing = parts.owing().cloned();
         if owing.is_some() {
@@ -60,19 +63,18 @@ impl Probes {
         registry.register(PENDING, "Events that the bus has not acknowledged, by lane", gauges.pending.clone());
         registry.register(PENDING_OLDEST, "How long the oldest of these has been waiting", gauges.oldest.clone());
         let (serving, relay) = (parts.serving().clone(), parts.relay.directory.clone());
-        Self { serving, relay, owing, registry: Arc::new(registry), gauges }
+        let downstreams = config.downstreams.keys().cloned().collect();
+        Self { serving, relay, owing, downstreams, registry: Arc::new(registry), gauges }
     }
 
     async fn refresh(&self) -> directory::Result<()> {
         let Gauges { owed, stuck, pending, oldest } = &self.gauges;
-        owed.clear();
-        stuck.clear();
-        pending.clear();
-        oldest.clear();
         if let Some(directory) = &self.owing {
-            for (name, (owes, needs_a_person)) in directory.owed().await? {
+            let found = directory.owed().await?;
+            for name in self.downstreams.iter().chain(found.keys()) {
+                let (owes, needs_a_person) = found.get(name).copied().unwrap_or_default();
                 owed.get_or_create(&[("downstream", name.clone())]).set(owes);
-                stuck.get_or_create(&[("downstream", name)]).set(needs_a_person);
+                stuck.get_or_create(&[("downstream", name.clone())]).set(needs_a_person);
             }
         }
         let waiting = self.relay.pending_depth().await?;

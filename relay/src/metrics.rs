@@ -24,6 +24,12 @@ pub struct Metrics {
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // From 0, so that the first of everything is an increase.
+        for topic in Topic::ALL {
+            for family in [&metrics.published, &metrics.read, &metrics.parked, &metrics.failures] {
+                add(family, topic, 0);
+            }
+        }
         registry.register(PUBLISHED, "Records that the bus acknowledged", metrics.published.clone());
         registry.register(
             READ,

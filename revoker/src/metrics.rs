@@ -43,6 +43,19 @@ fn seconds() -> Seconds {
 }
 
 impl Metrics {
+    /// The series of these downstreams begin at 0, so that the first of everything is an increase.
+    #[must_use]
+    pub fn of<'a>(self, downstreams: impl IntoIterator<Item = &'a String>) -> Self {
+        for name in downstreams {
+            let label = label(name);
+            drop(self.seconds.get_or_create(&label));
+            for family in [&self.ended, &self.resurrected, &self.collateral, &self.failures, &self.no_mapping] {
+                drop(family.get_or_create(&label));
+            }
+        }
+        self
+    }
+
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             seconds: Family::new_with_constructor(seconds as fn() -> Seconds),

@@ -31,6 +31,18 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
+    /// The series of these sources begin at 0, so that the first of everything is an increase.
+    #[must_use]
+    pub fn of<'a>(self, sources: impl IntoIterator<Item = &'a String>) -> Self {
+        for name in sources {
+            let label = [("source", name.clone())];
+            drop(self.lag.get_or_create(&label));
+            drop(self.held.get_or_create(&label));
+            drop(self.parked.get_or_create(&label));
+        }
+        self
+    }
+
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             lag: Family::new_with_constructor(seconds as fn() -> Histogram),

@@ -82,3 +82,28 @@ async fn every_instant_is_rfc_3339_in_utc_with_milliseconds() {
         assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_resource_is_located_where_sources_reach_it() {
+    let mut site = Site::new(|names| names.usual()).await;
+    site.set("LEAVER__HTTP__PUBLIC_URL", "https://scim.example.com");
+    let world = World::at(site).await;
+    let user = world.scim("okta").post(&person(1001, "ana"), true).await.expect_status(201).json();
+    let location = user["meta"]["location"].as_str().unwrap();
+    assert_eq!(location, format!("https://scim.example.com/scim/v2/okta/Users/{}", user["id"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn what_is_configured_is_counted_from_zero() {
+    let world = World::start(|names| names.usual()).await;
+    let metrics = world.probes().get("/metrics").await.expect_status(200).body;
+    for series in [
+        "leaver_deliveries_owed{downstream=\"web\"} 0",
+        "leaver_revocation_seconds_count{downstream=\"web\"} 0",
+        "leaver_sessions_resurrected_total{downstream=\"web\"} 0",
+        "leaver_plans_held_total{source=\"people\"} 0",
+        "leaver_relay_failures_total{topic=\"lifecycle.urgent.v1\"} 0",
+    ] {
+        assert!(metrics.lines().any(|line| line == series), "{series} is missing\n{metrics}");
+    }
+}

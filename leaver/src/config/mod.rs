@@ -76,6 +76,9 @@ pub struct Http {
     /// SCIM and hooks: what sources call.
     #[schemars(with = "String")]
     pub public: SocketAddr,
+    /// How sources reach `public`, where that is not its address: behind a proxy, or in a container. SCIM's `meta.location`
+    /// begins with it.
+    pub public_url: Option<String>,
     /// The console and the admin API: what people call.
     #[schemars(with = "String")]
     pub admin: SocketAddr,
@@ -174,7 +177,7 @@ impl Default for Config {
 impl Default for Http {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { public: local(8470), admin: local(8471), probes: local(0) }
+        Self { public: local(8470), public_url: None, admin: local(8471), probes: local(0) }
     }
 }
 

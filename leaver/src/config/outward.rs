@@ -23,6 +23,12 @@ pub(super) fn check(config: &Config, root: &Node, text: &Text<'_>, report: &mut 
         let problem = report.problem(node.origin.place(), message);
         report.push(problem.help("make one with `openssl rand -hex 32`"));
     }
+    if let Some((node, written)) = root.at(&["http", "public_url"]).and_then(|node| Some((node, node.text()?)))
+        && !url::Url::parse(written).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        let problem = report.problem(node.origin.place(), "`public_url` is no address");
+        report.push(problem.help("write `https://HOST`, as sources reach SCIM from outside"));
+    }
     if let Some((node, written)) = root.at(&["traces", "otlp"]).and_then(|node| Some((node, node.text()?)))
         && !url::Url::parse(written).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     {

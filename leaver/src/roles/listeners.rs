@@ -60,7 +60,8 @@ impl Listeners {
     ) -> std::io::Result<()> {
         let probes = probes::routes(probes);
         if let (Some(listener), Some(sync)) = (self.public, &parts.sync) {
-            let base = format!("http://{}", listener.local_addr()?);
+            let bound = format!("http://{}", listener.local_addr()?);
+            let base = config.http.public_url.clone().unwrap_or(bound);
             serve("public", listener, sync_worker::receive::routes(sync.clone(), &base), ANSWERS, supervisor);
         }
         if let (Some(listener), Some(directory)) = (self.admin, &parts.console) {

@@ -68,7 +68,7 @@ impl Running {
         let listeners = Listeners::bind(hosted, &config.http).await?;
         let addresses = listeners.addresses()?;
         parts.spawn(&mut supervisor);
-        listeners.serve(&parts, config, Probes::new(&parts, registry), &mut supervisor)?;
+        listeners.serve(&parts, config, Probes::new(&parts, config, registry), &mut supervisor)?;
         home.announce(&addresses)?;
         Ok(Self { supervisor, parts, home, addresses, database })
     }

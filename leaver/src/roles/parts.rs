@@ -75,7 +75,7 @@ impl Parts {
         let sync = if hosted.hosts(Role::SyncWorker) {
             let directory = open(directory::Role::Sync, SYNC).await?;
             directory.register_sources().await?;
-            let metrics = sync_worker::Metrics::register(&mut registry);
+            let metrics = sync_worker::Metrics::register(&mut registry).of(config.sources.keys());
             Some(Arc::new(SyncWorker::new(directory, &config.sources, metrics, home.holder())?))
         } else {
             None
@@ -92,7 +92,7 @@ impl Parts {
                 policy: config.rules.clone(),
                 targets,
                 break_glass: config.break_glass.clone(),
-                metrics: revoker::Metrics::register(&mut registry),
+                metrics: revoker::Metrics::register(&mut registry).of(config.downstreams.keys()),
             }))
         } else {
             None
