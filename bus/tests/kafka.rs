@@ -134,6 +134,35 @@ async fn a_batch_dropped_unacknowledged_comes_again_to_the_same_subscriber() {
 }
 
 #[tokio::test]
+async fn a_next_that_is_cancelled_again_and_again_loses_nothing() {
+    let brokers = Brokers::new();
+    let kafka = brokers.kafka("one");
+    let sent: Vec<Record> = (0..100).map(|n| event(1, n)).collect();
+    let mut subscription = kafka.subscribe(GROUP, URGENT).await.unwrap();
+    let publishing = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            for one in sent {
+                kafka.publish(URGENT, vec![one]).await.unwrap();
+            }
+        }
+    });
+    let mut got = Vec::new();
+    within(async {
+        while got.len() < sent.len() {
+            if let Ok(batch) = tokio::time::timeout(Duration::from_micros(500), subscription.next()).await {
+                let batch = batch.unwrap();
+                got.extend(ids(&batch));
+                batch.acknowledge();
+            }
+        }
+    })
+    .await;
+    assert_eq!(got, ids_of(&sent));
+    within(publishing).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_members_share_the_partitions_and_a_late_acknowledgement_moves_nothing_of_the_other() {
     let brokers = Brokers::new();
     let (one, two) = (brokers.kafka("one"), brokers.kafka("two"));
@@ -198,12 +227,17 @@ async fn a_member_that_comes_back_takes_its_own_partitions_and_disturbs_nobody()
         }
         whose
     };
-    let mut before = whose(&mut first, &mut second).await;
-    while !["first", "second"].iter().all(|who| before.values().any(|w| w == who)) {
-        before = whose(&mut first, &mut second).await;
-    }
+    let shared = async {
+        loop {
+            let whose = whose(&mut first, &mut second).await;
+            if ["first", "second"].iter().all(|who| whose.values().any(|w| w == who)) {
+                break;
+            }
+        }
+    };
+    within(shared).await;
     // The last rebalance may still have been under way.
-    before = whose(&mut first, &mut second).await;
+    let before = whose(&mut first, &mut second).await;
     let rebalanced = rebalances();
     drop(first);
     let mut first = one.subscribe(GROUP, URGENT).await.unwrap();

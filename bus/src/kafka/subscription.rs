@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::consumer::{Consumer, Polled, Read, Shared};
 use super::progress::{Place, Span};
@@ -25,6 +26,18 @@ pub(crate) struct Subscription {
     topic: Topic,
     topics: Topics,
     state: State,
+    /// The topic is looked at, and made. A task, so that it comes to an end however often [`next`] is cancelled meanwhile.
+    ///
+    /// [`next`]: crate::Subscription::next
+    ensuring: Option<Ensuring>,
+}
+
+struct Ensuring(JoinHandle<Result<(), Error>>);
+
+impl Drop for Ensuring {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 enum State {
@@ -45,14 +58,14 @@ struct Following {
 
 impl Subscription {
     pub fn new(topic: Topic, topics: Topics, consumer: Consumer) -> Self {
-        Self { topic, topics, state: State::New(Box::new(consumer)) }
+        Self { topic, topics, state: State::New(Box::new(consumer)), ensuring: None }
     }
 
     /// One step: a batch, or none if there was something else to do. Cancel safe.
     async fn step(&mut self) -> Result<Option<Batch>, Error> {
         match &mut self.state {
             State::New(_) => {
-                until_there(&self.topics, self.topic).await?;
+                self.ensured().await?;
                 if let State::New(consumer) = std::mem::replace(&mut self.state, State::Ended) {
                     let (polled, shared) = consumer.start()?;
                     self.state = State::Following(Following { polled, shared, missing: false, end: None });
@@ -60,14 +73,27 @@ impl Subscription {
                 Ok(None)
             }
             State::Following(following) if following.missing => {
-                self.topics.forget(self.topic);
-                until_there(&self.topics, self.topic).await?;
-                following.missing = false;
+                if self.ensuring.is_none() {
+                    self.topics.forget(self.topic);
+                }
+                self.ensured().await?;
+                if let State::Following(following) = &mut self.state {
+                    following.missing = false;
+                }
                 Ok(None)
             }
             State::Following(following) => following.next().await,
             State::Ended => Err(Error::Closed),
         }
+    }
+
+    /// Returns once the topic is there and suits.
+    async fn ensured(&mut self) -> Result<(), Error> {
+        let ensure = || Ensuring(tokio::spawn(until_there(self.topics.clone(), self.topic)));
+        let ensuring = self.ensuring.get_or_insert_with(ensure);
+        let result = (&mut ensuring.0).await;
+        self.ensuring = None;
+        result.map_err(|_| Error::Closed)?
     }
 }
 
@@ -88,7 +114,7 @@ impl crate::Subscription for Subscription {
 }
 
 /// Waits, through an outage, until the topic is there and suits.
-async fn until_there(topics: &Topics, topic: Topic) -> Result<(), Error> {
+async fn until_there(topics: Topics, topic: Topic) -> Result<(), Error> {
     let mut told = false;
     loop {
         match topics.ensure(topic).await {
