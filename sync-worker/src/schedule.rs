@@ -43,11 +43,15 @@ fn pause(failures: i32) -> Duration {
 impl SyncWorker {
     /// Reads one source whenever it is due or asked for, until `stop`.
     pub async fn follow(&self, source: Arc<Pulled>, stop: CancellationToken) {
-        let cron = source.config.schedule.as_deref().and_then(|text| parse(text).ok());
         let zone = source.config.timezone.unwrap_or(Tz::UTC);
-        let next = || cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let read = |text: &Option<String>| text.as_deref().and_then(|text| parse(text).ok());
+        let (cron, snapshots) = (read(&source.config.schedule), read(&source.config.snapshot_schedule));
+        let after = |cron: &Option<Cron>| cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let next = || [after(&cron), after(&snapshots)].into_iter().flatten().min();
         let mut bell = self.directory.wake.requests.listen();
         let mut due = next();
+        // Stays past until one has succeeded.
+        let mut snapshot_due = after(&snapshots);
         self.note(&source.name, "ok", None, due).await;
         while !stop.is_cancelled() {
             for request in self.asked(&source.name).await {
@@ -58,8 +62,12 @@ impl SyncWorker {
                 }
             }
             if due.is_some_and(|at| at <= Utc::now()) {
-                due = match self.run_and_note(&source, next()).await {
-                    Ok(_) => next(),
+                let whole = snapshot_due.is_some_and(|at| at <= Utc::now());
+                due = match self.run_and_note(&source, whole, next()).await {
+                    Ok(_) => {
+                        snapshot_due = if whole { after(&snapshots) } else { snapshot_due };
+                        next()
+                    }
                     Err((_, pause)) => Some(Utc::now() + pause),
                 };
             }
@@ -86,7 +94,7 @@ impl SyncWorker {
         let (report, pause) = if request.kind == RequestKind::Plan.as_str() {
             (self.rehearse(source).await.map_err(|e| sentence(&e)), None)
         } else {
-            match self.run_and_note(source, next).await {
+            match self.run_and_note(source, false, next).await {
                 Ok(report) => (Ok(report), None),
                 Err((error, pause)) => (Err(error), Some(pause)),
             }
@@ -107,6 +115,7 @@ impl SyncWorker {
     async fn run_and_note(
         &self,
         source: &Pulled,
+        whole: bool,
         next: Option<DateTime<Utc>>,
     ) -> Result<RunReport, (String, Duration)> {
         let name = source.name.as_str();
@@ -114,12 +123,12 @@ impl SyncWorker {
             return Err((format!("another worker is reading {name}"), POLL));
         }
         self.note(name, "running", None, None).await;
-        let result = self.run(source).await;
+        let result = self.run(source, whole).await;
         let answer = match result {
             Ok(report) => {
                 let (state, note) = match report.outcome {
                     Outcome::Held => ("held", Some("1 plan")),
-                    Outcome::Complete | Outcome::Partial => ("ok", None),
+                    Outcome::Complete => ("ok", None),
                 };
                 self.finish(name, state, note, next, false).await;
                 Ok(report)
