@@ -14,7 +14,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub(super) async fn create() -> Self {
+    pub async fn create() -> Self {
         let admin = variable("LEAVER_TEST_DATABASE_URL");
         let name = format!("leaver_test_{}", unique());
         let mut url = Url::parse(&admin).expect("LEAVER_TEST_DATABASE_URL is a URL");
