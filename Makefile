@@ -3,7 +3,7 @@
 # The committed .sqlx/ describes every query, so that no build needs a database.
 export SQLX_OFFLINE ?= true
 
-.PHONY: help up demo test check fmt services stop sqlx bench
+.PHONY: help up demo test check fmt keycloak services stop sqlx bench
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,13 +27,18 @@ check: ## the quick part: format and lints
 fmt: ## format the code
 	cargo fmt --all
 
+keycloak: ## start a Keycloak for tests and for docs/guides/keycloak.md
+	@scripts/keycloak start
+	@echo '. target/keycloak.env'
+
 services: ## start Redis, PostgreSQL and Kafka for tests; prints what to source
 	@scripts/needs packages
 	@scripts/services start
 	@echo '. target/services.env'
 
-stop: ## stop what `make services` started
+stop: ## stop what `make services` and `make keycloak` started
 	@scripts/services stop
+	@scripts/keycloak stop
 
 sqlx: ## write .sqlx/ anew, after a change of a query or a migration
 	@scripts/needs packages

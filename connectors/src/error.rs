@@ -19,8 +19,8 @@ pub enum Error {
     #[error("the source is not available")]
     Unavailable(#[source] BoxError),
     /// Stop this connector and alert: retrying can lock the account out.
-    #[error("the source refused our credentials")]
-    Unauthorized,
+    #[error("the source does not let us in")]
+    Unauthorized(#[source] BoxError),
     /// Nothing of this pull may be used, and nobody is missing because of it: alert and back off until the source is
     /// mended. A single bad record is not this but [`crate::Parked`].
     #[error("what the source sent cannot be read, at {at}")]

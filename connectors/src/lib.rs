@@ -3,6 +3,7 @@
 
 pub mod csv;
 mod error;
+pub mod keycloak;
 mod pull;
 pub mod scim;
 
@@ -21,6 +22,8 @@ pub use scim::Push;
 pub enum Config {
     /// A file that HR exports.
     Csv(csv::Config),
+    /// A realm of Keycloak, by its Admin API.
+    Keycloak(keycloak::Config),
     /// An identity provider that pushes.
     Scim(scim::Config),
 }
@@ -37,11 +40,11 @@ impl Config {
     /// `zone` is the source's: it holds for dates that come without a zone of their own; absent, they are UTC.
     ///
     /// # Errors
-    /// Whatever a connector's client refuses about its settings; the two of today accept all that could be
-    /// deserialized.
+    /// [`Error::Malformed`] for what a connector's client refuses about its settings.
     pub fn build(&self, zone: Option<Tz>) -> Result<Connector> {
         Ok(match self {
             Config::Csv(config) => Connector::Pull(Box::new(csv::Csv::new(config.clone(), zone.unwrap_or(Tz::UTC)))),
+            Config::Keycloak(config) => Connector::Pull(Box::new(keycloak::Keycloak::new(config.clone())?)),
             Config::Scim(config) => Connector::Push(Push::new(config)),
         })
     }
@@ -50,6 +53,7 @@ impl Config {
     pub fn kind(&self) -> &'static str {
         match self {
             Config::Csv(_) => "csv",
+            Config::Keycloak(_) => "keycloak",
             Config::Scim(_) => "scim",
         }
     }
@@ -61,6 +65,7 @@ impl Config {
     pub fn fingerprint(&self) -> String {
         let scope = match self {
             Config::Csv(config) => config.scope(),
+            Config::Keycloak(config) => config.scope(),
             Config::Scim(config) => config.scope(),
         };
         let canonical = serde_json::to_vec(&(self.kind(), scope)).expect("a scope is plain data with string keys");

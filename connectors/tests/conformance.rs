@@ -71,8 +71,10 @@ fn ids(batch: &Batch) -> Vec<&str> {
 }
 
 fn id(change: &Change) -> &str {
-    let Change::Account(facts) = change;
-    &facts.native_id
+    match change {
+        Change::Account(facts) => &facts.native_id,
+        Change::Deleted { native_id } => native_id,
+    }
 }
 
 fn cause(result: Result<Batch, Error>) -> String {

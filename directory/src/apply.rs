@@ -92,6 +92,43 @@ impl Directory {
         Ok(total)
     }
 
+    /// Takes deleted accounts for gone; what that ends waits, as in [`Directory::apply_page`]. Those that nobody knew stay
+    /// unknown. Says how many were not gone before.
+    pub async fn apply_deleted(&self, cause: &Cause, fence: &Fence, native_ids: &[String]) -> Result<u64> {
+        let mut updated = 0;
+        for chunk in native_ids.chunks(CHUNK) {
+            updated += self.retrying(|| self.delete_chunk(cause, fence, chunk).boxed()).await?;
+        }
+        Ok(updated)
+    }
+
+    async fn delete_chunk(&self, cause: &Cause, fence: &Fence, native_ids: &[String]) -> Result<u64> {
+        let mut tx = self.pool.begin().await?;
+        checkpoints::hold(&mut tx, fence).await?;
+        let known = accounts::lock(&mut tx, cause.source(), native_ids).await?;
+        // All that was known of them stays known: other downstreams may know them by it.
+        let facts: Vec<AccountFacts> = known
+            .iter()
+            .filter(|row| row.fact != Standing::Gone)
+            .map(|row| AccountFacts {
+                native_id: row.native_id.clone(),
+                external_id: row.external_id.clone(),
+                profile: row.profile.clone(),
+                standing: Standing::Gone,
+                starts_at: None,
+                ends_at: None,
+                kind: None,
+                attributes: row.attributes.clone(),
+                groups: None,
+            })
+            .collect();
+        let (touched, applied) =
+            observe(&mut tx, self, cause, known, &facts, Mode::Safe { baseline: false }, false).await?;
+        settle(&mut tx, &self.sources, cause, touched).await?;
+        tx.commit().await?;
+        Ok(applied.updated)
+    }
+
     async fn apply_chunk(&self, cause: &Cause, page: &Page<'_>, chunk: &[AccountFacts]) -> Result<Applied> {
         let mut tx = self.pool.begin().await?;
         checkpoints::hold(&mut tx, page.fence).await?;

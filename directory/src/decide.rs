@@ -267,14 +267,16 @@ async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) ->
     let generation = event.context.identity.as_ref().map_or(0, |i| i.generation);
     if event.event_type == EventType::IdentityReinstated {
         // Built in, needing no rule: wherever the subject was disabled it is no longer, and nothing old is revived.
-        let reinstated = Cutoff {
+        let reinstated = |disabled: &Cutoff| Cutoff {
             sessions_before: Some(event.recorded_at),
+            // What refreshes ended only where that was asked for.
+            refresh_before: disabled.refresh_before.map(|_| event.recorded_at),
             state: Some(StateMark { version: event.version, disabled: false }),
             generation,
             ..Cutoff::default()
         };
         let everywhere = |scopes: &std::collections::BTreeMap<String, Cutoff>| {
-            scopes.iter().filter(|(_, c)| c.disabled()).map(|(s, _)| (s.clone(), reinstated)).collect()
+            scopes.iter().filter(|(_, c)| c.disabled()).map(|(s, c)| (s.clone(), reinstated(c))).collect()
         };
         cutoffs::join(tx, written.joins(event.subject, event.kind), everywhere, None).await?;
     }

@@ -140,15 +140,7 @@ impl Directory {
         if !matches!(row.state.as_str(), "held" | "approved") {
             return Err(Error::Refused(format!("plan {plan} is {}, only a held plan can be approved", row.state)));
         }
-        let items: Vec<Difference> = sqlx::query!(
-            "SELECT class, account_id, group_id, counted, fact FROM directory.plan_items WHERE plan_id = $1 ORDER BY ordinal",
-            plan
-        )
-        .fetch_all(&self.pool)
-        .await?
-        .into_iter()
-        .map(|i| Difference { class: "", account: i.account_id, group: i.group_id, counted: i.counted, fact: i.fact })
-        .collect();
+        let items = self.plan_differences(plan).await?;
         let decided_at = sqlx::query_scalar!(
             r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()), decided_by = $2
                WHERE id = $1 AND state IN ('held', 'approved') RETURNING decided_at AS "at!""#,
@@ -194,6 +186,26 @@ impl Directory {
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(PlanVerdict { applied, skipped: items.len() - applied })
+    }
+
+    /// The rows of a plan.
+    pub(crate) async fn plan_differences(&self, plan: Uuid) -> Result<Vec<Difference>> {
+        let items = sqlx::query!(
+            "SELECT class, account_id, group_id, counted, fact FROM directory.plan_items WHERE plan_id = $1 ORDER BY ordinal",
+            plan
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(items
+            .into_iter()
+            .map(|i| Difference {
+                class: "",
+                account: i.account_id,
+                group: i.group_id,
+                counted: i.counted,
+                fact: i.fact,
+            })
+            .collect())
     }
 
     /// The source's held plan, if there is one.

@@ -1,5 +1,7 @@
 //! The end of a run: who is missing, whose dates passed, what waits for the brake, and letting it through.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use lifecycle::account::standing_at;
 use lifecycle::brake::Counts;
@@ -169,12 +171,39 @@ impl Directory {
         let mut connection = self.pool.acquire().await?;
         let all = differences(&mut connection, cause.source()).await?;
         drop(connection);
+        self.release_these(cause, fence, &all).await
+    }
+
+    /// What waits at a source, by class, without what already stands in its held plan.
+    pub async fn waiting_unplanned(&self, source: &str) -> Result<Counts> {
+        Ok(count(&self.unplanned_differences(source).await?))
+    }
+
+    /// Lets what waits at a source count, in chunks, without what stands in its held plan: that waits for its answer.
+    pub async fn release_unplanned(&self, cause: &Cause, fence: &Fence) -> Result<usize> {
+        let new = self.unplanned_differences(cause.source()).await?;
+        self.release_these(cause, fence, &new).await
+    }
+
+    async fn unplanned_differences(&self, source: &str) -> Result<Vec<Difference>> {
+        let planned = match self.held_plan(source).await? {
+            Some(plan) => self.plan_differences(plan).await?,
+            None => Vec::new(),
+        };
+        let mut connection = self.pool.acquire().await?;
+        let mut all = differences(&mut connection, source).await?;
+        let planned: HashSet<_> = planned.iter().map(|d| (d.account, d.group, d.fact.as_deref())).collect();
+        all.retain(|d| !planned.contains(&(d.account, d.group, d.fact.as_deref())));
+        Ok(all)
+    }
+
+    async fn release_these(&self, cause: &Cause, fence: &Fence, these: &[Difference]) -> Result<usize> {
         let mut events = 0;
-        if all.is_empty() {
+        if these.is_empty() {
             // The caller goes on as the source's only worker, so it has to be that also when there is nothing to do.
             checkpoints::hold(&mut *self.pool.acquire().await?, fence).await?;
         }
-        for chunk in all.chunks(CHUNK) {
+        for chunk in these.chunks(CHUNK) {
             let mut tx = self.pool.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
             events += release(&mut tx, self, cause, chunk).await?.1;

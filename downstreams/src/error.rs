@@ -36,11 +36,43 @@ pub enum ConfigError {
     #[error("`url` has to begin with {expected}")]
     Scheme { expected: &'static str },
 
+    #[error("`realm` cannot be the name of a realm")]
+    Realm,
+
     #[error("`path` has an empty part; it is names with dots between them, such as passport.user")]
     EmptyPathPart,
 
     #[error("`timeout` has to be longer than nothing")]
     NoTimeout,
+
+    #[error("layout {layout} needs `{key}`")]
+    Missing { key: &'static str, layout: &'static str },
+
+    /// It would be passed over in silence.
+    #[error("layout {layout} has no use for `{key}`: remove it")]
+    Stray { key: &'static str, layout: &'static str },
+
+    #[error("`{key}` has to have {gap} in it, once")]
+    Gap { key: &'static str, gap: &'static str },
+
+    #[error("the file that `{key}` names cannot be used")]
+    File {
+        key: &'static str,
+        #[source]
+        source: BoxError,
+    },
+
+    #[error("`layout` brings statements of its own: remove `layout` or `{key}`")]
+    LayoutAndStatement { key: &'static str },
+
+    #[error("`{key}` is needed, unless there is a `layout`")]
+    NoStatement { key: &'static str },
+
+    #[error("`{key}` belongs to a `layout`, and there is none")]
+    NoLayout { key: &'static str },
+
+    #[error("`table` can be letters, digits and underscores, with a dot between schema and table")]
+    Table,
 
     /// Without it, the statement would act on nobody, or on everybody.
     #[error("`{statement}` has to use {placeholder}")]

@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+pub mod keycloak;
+mod recent;
 pub mod redis;
 mod session;
 pub mod sql;
@@ -15,6 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use error::{BoxError, ConfigError, Error, Result};
+pub use lifecycle::must_end::SessionKind;
 pub use session::{Ending, Session, SessionId};
 pub use subject::{Match, Subject};
 
@@ -81,6 +84,7 @@ pub struct Probe {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Config {
+    Keycloak(keycloak::Config),
     Redis(redis::Config),
     Sql(sql::Config),
 }
@@ -89,14 +93,36 @@ impl Config {
     /// The adapter, not yet connected: a server that is down is found out by the first call.
     pub fn build(&self, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
         Ok(match self {
-            Config::Redis(config) => Arc::new(redis::Redis::new(config, matching)?),
-            Config::Sql(config) => Arc::new(sql::Sql::new(config, matching)?),
+            // It is Keycloak that compares.
+            Config::Keycloak(config) => Arc::new(keycloak::Keycloak::new(config)?),
+            Config::Redis(config) => redis::build(config, matching)?,
+            Config::Sql(config) => sql::build(config, matching)?,
         })
+    }
+
+    /// Whether the keys go together, which takes neither secrets nor files.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Config::Keycloak(_) => Ok(()),
+            Config::Redis(config) => config.check(),
+            Config::Sql(config) => config.check(),
+        }
+    }
+
+    /// The file that the configuration names, if it does: it may be relative to a folder that only its reader knows.
+    pub fn file_mut(&mut self) -> Option<&mut std::path::PathBuf> {
+        let tls = match self {
+            Config::Keycloak(_) => None,
+            Config::Redis(config) => config.tls.as_mut(),
+            Config::Sql(config) => config.cache.as_mut().and_then(|cache| cache.tls.as_mut()),
+        };
+        tls.map(|tls| &mut tls.ca)
     }
 
     /// The word that stands as `type` in the configuration.
     pub fn kind(&self) -> &'static str {
         match self {
+            Config::Keycloak(_) => "keycloak",
             Config::Redis(_) => "redis",
             Config::Sql(_) => "sql",
         }

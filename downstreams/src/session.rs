@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use lifecycle::must_end::SessionKind;
 use sha2::{Digest, Sha256};
 
 use crate::Subject;
@@ -11,6 +12,7 @@ use crate::Subject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
+    pub kind: SessionKind,
     /// When its person signed in, where the store knows it.
     pub auth_time: Option<DateTime<Utc>>,
 }
@@ -56,8 +58,8 @@ mod tests {
 
     #[test]
     fn a_session_id_does_not_print_itself() {
-        let session = Session { id: SessionId::new("s3cr3t"), auth_time: None };
-        assert_eq!(format!("{session:?}"), "Session { id: ***, auth_time: None }");
+        let session = Session { id: SessionId::new("s3cr3t"), kind: SessionKind::Session, auth_time: None };
+        assert_eq!(format!("{session:?}"), "Session { id: ***, kind: Session, auth_time: None }");
     }
 
     #[test]

@@ -57,9 +57,9 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn new(subjects: &[Subject], matching: Match) -> Self {
+    pub(crate) fn new<'a>(subjects: impl IntoIterator<Item = &'a Subject>, matching: Match) -> Self {
         let mut by_value: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, subject) in subjects.iter().enumerate() {
+        for (index, subject) in subjects.into_iter().enumerate() {
             for value in subject.names() {
                 let indices = by_value.entry(matching.fold(value).into_owned()).or_default();
                 // Two spellings of one subject may fold to the same value.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use downstreams::{Ending, Error, Match, SessionId, Subject};
 use serde_json::json;
-use stores::{Store, all, build, chain, end, find, ids, sorted, textual, wire::Wire};
+use stores::{Rights, Store, all, build, chain, end, find, ids, sorted, textual, wire::Wire};
 use tokio::net::TcpListener;
 
 fn server(store: &dyn Store) -> String {
@@ -81,7 +81,7 @@ async fn one_pass_answers_each_subject_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_written_back_is_seen_by_verify() {
+async fn a_session_that_was_written_back_is_seen_by_verify_wherever_that_can_happen() {
     for store in all().await {
         let [ana, ..] = store.users();
         let adapter = store.adapter();
@@ -90,7 +90,10 @@ async fn a_session_that_was_written_back_is_seen_by_verify() {
         end(&*adapter, ana, &found).await.unwrap();
         store.write_back(&id, ana).await;
         let seen = adapter.verify(&[Subject::new([ana])]).await.unwrap();
-        assert_eq!(seen, [found], "{}", store.name());
+        let expected = if adapter.capabilities().resurrects { found } else { vec![] };
+        assert_eq!(seen, [expected], "{}", store.name());
+        end(&*adapter, ana, &seen[0]).await.unwrap();
+        assert_eq!(store.ids().await, Vec::<String>::new(), "{}", store.name());
         store.remove().await;
     }
 }
@@ -149,7 +152,7 @@ async fn an_empty_value_is_nobody() {
 async fn case_is_heeded_unless_the_configuration_says_otherwise() {
     for store in textual().await {
         let mut config = store.config();
-        if config["type"] == "sql" {
+        if config.get("find").is_some() {
             for statement in ["find", "verify"] {
                 config[statement] = json!("select id from sessions where lower(user_name) = lower($1)");
             }
@@ -265,11 +268,40 @@ async fn a_probe_names_the_store_and_changes_nothing() {
         }
         let before = store.ids().await;
         let probe = store.adapter().probe().await.unwrap();
-        let (name, version) = probe.store.split_once(' ').unwrap();
-        assert!(["Redis", "Valkey", "PostgreSQL"].contains(&name), "{}", probe.store);
+        // Keycloak tells its version to nobody who has only the rights that Leaver needs.
+        let (name, version) = probe.store.split_once(' ').unwrap_or((&probe.store, "0"));
+        assert!(["Keycloak", "Redis", "Valkey", "PostgreSQL"].contains(&name), "{}", probe.store);
         assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{}", probe.store);
         assert_eq!(probe.notes, Vec::<String>::new(), "{}", store.name());
         assert_eq!(store.ids().await, before, "{}", store.name());
+        store.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn the_rights_that_the_manual_names_suffice_and_each_is_needed() {
+    for store in all().await {
+        let Some(Rights { keys, commands }) = store.rights() else { continue };
+        let [ana, ..] = store.users();
+        store.sign_in(ana).await;
+        let allowed = |missing: &str| {
+            let granted = commands.iter().filter(|command| **command != missing).map(|command| format!("+{command}"));
+            std::iter::once("-@all".to_owned()).chain(granted).collect::<Vec<_>>()
+        };
+        for missing in commands {
+            let granted = allowed(missing);
+            let url = keys.url_with(&granted.iter().map(String::as_str).collect::<Vec<_>>()).await;
+            let error = store.adapter_with(json!({ "url": url })).probe().await.unwrap_err();
+            let named = chain(&error).to_lowercase().contains(&format!("'{missing}'"));
+            assert!(matches!(error, Error::Unauthorized(_)) && named, "{} {missing}: {}", store.name(), chain(&error));
+        }
+        let granted = allowed("");
+        let url = keys.url_with(&granted.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let adapter = store.adapter_with(json!({ "url": url }));
+        assert_eq!(adapter.probe().await.unwrap().store, "Redis", "the version is not ours to ask for");
+        let found = find(&*adapter, ana).await.unwrap();
+        assert_eq!(end(&*adapter, ana, &found).await.unwrap(), 1, "{}", store.name());
+        assert_eq!(find(&*adapter, ana).await.unwrap(), [], "{}", store.name());
         store.remove().await;
     }
 }

@@ -218,6 +218,11 @@ pub struct GroupFacts {
 
 /// One observation of a pull connector.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every change is an account, and boxing each would cost more")]
 pub enum Change {
     Account(AccountFacts),
+    /// The account of this native id was deleted at the source. Nothing else is known of it any more.
+    Deleted {
+        native_id: String,
+    },
 }

@@ -4,9 +4,19 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::cutoff::Cutoff;
 
+/// What a session is, and so which instant of the cutoff it is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SessionKind {
+    /// A person at a browser: `sessions_before`.
+    Session,
+    /// What new access is obtained with while nobody is there, such as an offline session: `refresh_before`.
+    Refresh,
+}
+
 /// One session, as far as the decision needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
+    pub kind: SessionKind,
     /// When its user logged in, where the store knows.
     pub auth_time: Option<DateTime<Utc>>,
     /// Whether an earlier pass ended this very session id.
@@ -22,19 +32,26 @@ pub enum Look {
     Sweep,
 }
 
-/// Whether `found` must end under `cutoff`.
+/// Whether `found` must end under `cutoff`. `before` is the instant for its kind; one that was never asked for spares the kind.
 ///
 /// | subject | store knows the login time | store does not |
 /// |---|---|---|
-/// | disabled or locked | every session | every session |
-/// | neither, `sessions_before` set | `auth_time ≤ sessions_before + skew` | first pass: all found; sweeps: only ids already ended |
+/// | locked | every session | every session |
+/// | disabled | every session; of the kind refresh if `before` is set | the same |
+/// | neither, `before` set | `auth_time ≤ before + skew` | first pass: all found; sweeps: only ids already ended |
 /// | reinstated after the suspension was delivered | as above | sweeps: only ids already ended |
 /// | reinstated before it was delivered | as above | the overdue first pass still runs: fail closed |
 pub fn must_end(found: &Found, cutoff: &Cutoff, look: Look, skew: Duration, now: DateTime<Utc>) -> bool {
-    if cutoff.disabled() || cutoff.locked(now) {
+    let before = match found.kind {
+        SessionKind::Session => cutoff.sessions_before,
+        SessionKind::Refresh => cutoff.refresh_before,
+    };
+    // Only ending sessions disables, so that alone says nothing yet of what refreshes.
+    let disabled = cutoff.disabled() && (found.kind == SessionKind::Session || before.is_some());
+    if disabled || cutoff.locked(now) {
         return true;
     }
-    let Some(before) = cutoff.sessions_before else { return false };
+    let Some(before) = before else { return false };
     match (found.auth_time, look) {
         (Some(auth_time), _) => auth_time <= before + skew,
         (None, Look::First) => true,
@@ -83,7 +100,39 @@ mod tests {
             (reinstated, None, false, First, true, "reinstated before the first pass: fail closed"),
             (Cutoff::default(), None, true, First, false, "no cutoff demands nothing"),
         ] {
-            let found = Found { auth_time, ended_before };
+            let found = Found { kind: SessionKind::Session, auth_time, ended_before };
+            assert_eq!(must_end(&found, &cutoff, look, skew, now), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_refreshes_is_measured_by_its_own_instant() {
+        let (skew, now) = (Duration::seconds(1), at(200));
+        let sessions = Cutoff { sessions_before: Some(at(150)), ..Cutoff::default() };
+        let refresh = Cutoff { refresh_before: Some(at(100)), ..Cutoff::default() };
+        let both = sessions.join(&refresh);
+        let disabled = |cutoff: Cutoff| Cutoff { state: Some(StateMark { version: 3, disabled: true }), ..cutoff };
+        let reinstated = Cutoff { state: Some(StateMark { version: 4, disabled: false }), ..both };
+        let locked = Cutoff { lock: Some(Lock { at: at(100), until: Some(at(300)) }), ..Cutoff::default() };
+        let (old, between, new) = (Some(at(90)), Some(at(120)), Some(at(160)));
+        use {Look::*, SessionKind::*};
+        for (kind, cutoff, auth_time, ended_before, look, expected, why) in [
+            (Refresh, sessions, old, false, First, false, "revoke_sessions alone leaves what refreshes"),
+            (Refresh, sessions, None, true, First, false, "and so without login times"),
+            (Session, refresh, old, false, First, false, "revoke_refresh alone leaves sessions"),
+            (Refresh, refresh, old, false, First, true, "older than its cutoff"),
+            (Refresh, both, between, false, First, false, "begun after its own cutoff, before the other"),
+            (Session, both, between, false, First, true, "the same as a session"),
+            (Refresh, both, None, false, First, true, "login time unknown: all at the first pass"),
+            (Refresh, both, None, false, Sweep, false, "login time unknown: a sweep leaves what may be new"),
+            (Refresh, disabled(sessions), old, false, Sweep, false, "disabled by revoke_sessions alone"),
+            (Session, disabled(sessions), new, false, Sweep, true, "whose sessions all end"),
+            (Refresh, disabled(both), new, false, Sweep, true, "disabled, and both were asked for"),
+            (Refresh, reinstated, old, false, Sweep, true, "reinstated: an old one ends"),
+            (Refresh, reinstated, new, false, Sweep, false, "reinstated: a new one lives"),
+            (Refresh, locked, new, false, Sweep, true, "locked: everything"),
+        ] {
+            let found = Found { kind, auth_time, ended_before };
             assert_eq!(must_end(&found, &cutoff, look, skew, now), expected, "{why}");
         }
     }

@@ -102,7 +102,7 @@ async fn verify(target: &Target, subjects: &[Subject], works: &mut [Work<'_>]) -
             .filter(|session| {
                 let hash = session.id.hash().to_vec();
                 let ended_before = hashes.contains(&hash) || work.leased.ended.contains(&hash);
-                let found = Found { auth_time: session.auth_time, ended_before };
+                let found = Found { kind: session.kind, auth_time: session.auth_time, ended_before };
                 must_end(&found, &work.cutoff, Look::Sweep, target.skew, now)
             })
             .count();
@@ -130,7 +130,7 @@ impl<'a> Work<'a> {
         let mut ending = Vec::new();
         for session in sessions {
             let ended_before = leased.ended.contains(session.id.hash().as_slice());
-            let seen = Found { auth_time: session.auth_time, ended_before };
+            let seen = Found { kind: session.kind, auth_time: session.auth_time, ended_before };
             if must_end(&seen, &cutoff, look, target.skew, now) {
                 resurrected += u32::from(ended_before);
                 ending.push(session.id);

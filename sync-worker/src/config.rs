@@ -13,7 +13,10 @@ pub struct Config {
     /// When a pulled source is read: cron with 5 fields, or 6 with seconds first. Absent: only on request.
     #[serde(default)]
     pub schedule: Option<String>,
-    /// IANA zone of `schedule` and of dates without a zone of their own.
+    /// When everything is read although the source can tell what changed; absent: only when it has to be.
+    #[serde(default)]
+    pub snapshot_schedule: Option<String>,
+    /// IANA zone of the schedules and of dates without a zone of their own.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub timezone: Option<chrono_tz::Tz>,

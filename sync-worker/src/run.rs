@@ -19,8 +19,6 @@ pub enum Outcome {
     Complete,
     /// Creates and updates were applied; what would end access waits for a person.
     Held,
-    /// The source was read in part; absence says nothing.
-    Partial,
 }
 
 impl Outcome {
@@ -28,7 +26,6 @@ impl Outcome {
         match self {
             Outcome::Complete => "complete",
             Outcome::Held => "held",
-            Outcome::Partial => "partial",
         }
     }
 }
@@ -57,12 +54,13 @@ pub(crate) enum Error {
 }
 
 impl SyncWorker {
-    /// Reads the source and applies it.
+    /// Reads the source and applies it; `whole`: all of it, although the source can tell what changed.
     #[tracing::instrument(name = "pull", skip_all, fields(source.name = source.name))]
-    pub(crate) async fn run(&self, source: &Pulled) -> Result<RunReport, Error> {
+    pub(crate) async fn run(&self, source: &Pulled, whole: bool) -> Result<RunReport, Error> {
         let run = Uuid::now_v7();
         let received_at = Utc::now();
         let (fence, since) = self.directory.fence(&source.name).await?;
+        let since = since.filter(|_| !whole);
         self.directory.start_run(run, &source.name).await?;
         let result = self.read_and_apply(source, run, &fence, since, received_at).await;
         match &result {
@@ -101,30 +99,40 @@ impl SyncWorker {
         };
         let mut total = Applied::default();
         let (mut rows, mut parked) = (0_u64, 0);
-        let mut at = since.map(Checkpoint);
-        let complete = loop {
+        // Another configuration asks another question, to which an earlier answer is no beginning.
+        let changed = row.as_ref().and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint);
+        let mut at = since.filter(|_| !changed).map(Checkpoint);
+        let coverage = loop {
             let Batch { changes, coverage, parked: refused, seen_only, next, more } =
-                source.connector.pull(at.as_ref()).await?;
+                match source.connector.pull(at.as_ref()).await {
+                    // From the beginning then; a snapshot has no checkpoint that could expire once more.
+                    Err(connectors::Error::CheckpointExpired) if at.is_some() => {
+                        (at, rows) = (None, 0);
+                        continue;
+                    }
+                    result => result?,
+                };
             for record in &refused {
                 self.directory.park(name, &record.at, &record.reason).await?;
             }
             parked += refused.len();
             self.metrics.parked(name, refused.len());
-            let accounts = accounts(changes);
+            let (accounts, deleted) = split(changes);
             rows += (accounts.len() + seen_only.len()) as u64;
             let page = Page { run, fence, accounts: &accounts, seen_only: &seen_only, baseline };
             let applied = self.directory.apply_page(&cause(Class::Mass), &page).await?;
             total.created += applied.created;
             total.updated += applied.updated;
             total.unchanged += applied.unchanged;
+            total.updated += self.directory.apply_deleted(&cause(Class::Mass), fence, &deleted).await?;
             at = Some(next);
             if !more {
-                break coverage == Coverage::Snapshot;
+                break coverage;
             }
         };
         let next = at.map_or(Value::Null, |c| c.0);
         let mut report = RunReport {
-            outcome: Outcome::Partial,
+            outcome: Outcome::Complete,
             rows,
             counts: Counts { create: total.created, update: total.updated, ..Counts::default() },
             unchanged: total.unchanged,
@@ -132,15 +140,22 @@ impl SyncWorker {
             reasons: Vec::new(),
             parked,
         };
-        if !complete {
-            return Ok(report);
-        }
-        if let Some(fact) = absence(source) {
+        let delta = coverage == Coverage::Delta;
+        if let Some(fact) = absence(source).filter(|_| !delta) {
             self.directory.mark_absent(fence, run, fact).await?;
         }
         self.directory.pass_dates(&cause(Class::Prompt), fence, Utc::now()).await?;
-        let waiting = self.directory.waiting_counts(name).await?;
+        // What a delta says is weighed by itself: it neither waits for the answer to a held plan nor gives it.
+        let waiting = match coverage {
+            Coverage::Snapshot => self.directory.waiting_counts(name).await?,
+            Coverage::Delta => self.directory.waiting_unplanned(name).await?,
+        };
         report.counts = Counts { create: total.created, update: total.updated, ..waiting };
+        // Nor does the number of its rows tell how many there are.
+        let rows = match row.as_ref().and_then(|r| r.rows_applied).filter(|_| delta) {
+            Some(applied) => applied.unsigned_abs(),
+            None => rows,
+        };
         let reasons = judge(source, row.as_ref(), waiting, active, rows);
         report.reasons = reasons.iter().map(ToString::to_string).collect();
         let held = !reasons.is_empty();
@@ -149,14 +164,16 @@ impl SyncWorker {
             next: &next,
             rows: i64::try_from(rows).unwrap_or(i64::MAX),
             fingerprint: &source.fingerprint,
-            applied: !held,
+            applied: !held && !delta,
         };
         if held {
             report.plan = Some(self.hold(&cause(class), fence, source, &report, &reasons, end.rows).await?);
             report.outcome = Outcome::Held;
         } else {
-            self.directory.release_all(&cause(class), fence).await?;
-            report.outcome = Outcome::Complete;
+            match coverage {
+                Coverage::Snapshot => self.directory.release_all(&cause(class), fence).await?,
+                Coverage::Delta => self.directory.release_unplanned(&cause(class), fence).await?,
+            };
         }
         self.directory.finish_complete(&cause(class), fence, &end).await?;
         Ok(report)
@@ -177,24 +194,24 @@ impl SyncWorker {
         Ok(plan)
     }
 
-    /// What a run would do now: the same steps in one transaction that is rolled back.
+    /// What reading all of the source would do now: the same steps in one transaction that is rolled back.
     pub(crate) async fn rehearse(&self, source: &Pulled) -> Result<RunReport, Error> {
         let name = source.name.as_str();
-        let (fence, since) = self.directory.fence(name).await?;
+        let (fence, _) = self.directory.fence(name).await?;
         let row = self.directory.source(name).await?;
         let active = self.directory.active_at(name).await?;
         let (mut all, mut seen, mut parked) = (Vec::new(), Vec::new(), 0);
-        let mut at = since.map(Checkpoint);
-        let complete = loop {
+        let mut at = None;
+        loop {
             let batch = source.connector.pull(at.as_ref()).await?;
-            all.extend(accounts(batch.changes));
+            all.extend(split(batch.changes).0);
             seen.extend(batch.seen_only);
             parked += batch.parked.len();
             at = Some(batch.next);
             if !batch.more {
-                break batch.coverage == Coverage::Snapshot;
+                break;
             }
-        };
+        }
         let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
         let page = Page { run: Uuid::now_v7(), fence: &fence, accounts: &all, seen_only: &seen, baseline };
         let cause = Cause {
@@ -205,16 +222,12 @@ impl SyncWorker {
             trace: None,
             via: source.config.connector.kind(),
         };
-        let (applied, waiting) = self.directory.rehearse(&cause, &page, absence(source).filter(|_| complete)).await?;
+        let (applied, waiting) = self.directory.rehearse(&cause, &page, absence(source)).await?;
         let rows = (all.len() + seen.len()) as u64;
         let reasons: Vec<String> =
             judge(source, row.as_ref(), waiting, active, rows).iter().map(ToString::to_string).collect();
         Ok(RunReport {
-            outcome: match (complete, reasons.is_empty()) {
-                (false, _) => Outcome::Partial,
-                (true, true) => Outcome::Complete,
-                (true, false) => Outcome::Held,
-            },
+            outcome: if reasons.is_empty() { Outcome::Complete } else { Outcome::Held },
             rows,
             counts: Counts { create: applied.created, update: applied.updated, ..waiting },
             unchanged: applied.unchanged,
@@ -225,8 +238,16 @@ impl SyncWorker {
     }
 }
 
-fn accounts(changes: Vec<Change>) -> Vec<AccountFacts> {
-    changes.into_iter().map(|Change::Account(facts)| facts).collect()
+/// Facts, and the native ids of those who were deleted.
+fn split(changes: Vec<Change>) -> (Vec<AccountFacts>, Vec<String>) {
+    let (mut accounts, mut deleted) = (Vec::with_capacity(changes.len()), Vec::new());
+    for change in changes {
+        match change {
+            Change::Account(facts) => accounts.push(facts),
+            Change::Deleted { native_id } => deleted.push(native_id),
+        }
+    }
+    (accounts, deleted)
 }
 
 /// What the brake says to a complete run.

@@ -56,11 +56,15 @@ enum Answered {
 impl SyncWorker {
     /// Reads one source whenever it is due or asked for, until `stop`. Other workers do the same: leases keep them apart.
     pub async fn follow(&self, source: Arc<Pulled>, stop: CancellationToken) {
-        let cron = source.config.schedule.as_deref().and_then(|text| parse(text).ok());
         let zone = source.config.timezone.unwrap_or(Tz::UTC);
-        let next = || cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let read = |text: &Option<String>| text.as_deref().and_then(|text| parse(text).ok());
+        let (cron, snapshots) = (read(&source.config.schedule), read(&source.config.snapshot_schedule));
+        let after = |cron: &Option<Cron>| cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let next = || [after(&cron), after(&snapshots)].into_iter().flatten().min();
         let mut bell = self.directory.wake.requests.listen();
         let mut due = next();
+        // Stays past until one has succeeded.
+        let mut snapshot_due = after(&snapshots);
         self.note_start(&source.name, due).await;
         while !stop.is_cancelled() {
             for request in self.asked(&source.name).await {
@@ -74,8 +78,13 @@ impl SyncWorker {
             }
             let mut wait = None;
             if let Some(at) = due.filter(|at| *at <= Utc::now()) {
-                match self.take_turn(&source, at, next()).await {
-                    Answered::Read | Answered::Only => due = next(),
+                let whole = snapshot_due.is_some_and(|at| at <= Utc::now());
+                match self.take_turn(&source, at, whole, next()).await {
+                    // Another worker that read it follows the same schedule, and so knows when to read all of it.
+                    Answered::Read | Answered::Only => {
+                        snapshot_due = if whole { after(&snapshots) } else { snapshot_due };
+                        due = next();
+                    }
                     Answered::Failed { pause } => due = Some(Utc::now() + pause),
                     // It stays due until the other worker has done.
                     Answered::NotHere => wait = Some(POLL),
@@ -91,7 +100,13 @@ impl SyncWorker {
     }
 
     /// Reads what was due at `due`, unless another worker has done so or is at it.
-    async fn take_turn(&self, source: &Pulled, due: DateTime<Utc>, next: Option<DateTime<Utc>>) -> Answered {
+    async fn take_turn(
+        &self,
+        source: &Pulled,
+        due: DateTime<Utc>,
+        whole: bool,
+        next: Option<DateTime<Utc>>,
+    ) -> Answered {
         let work = async {
             // Should it be unknown, to read once more does no harm.
             let Turn { last_run, backed_off_until } = self.directory.turn(&source.name).await.unwrap_or_default();
@@ -102,7 +117,7 @@ impl SyncWorker {
             if last_run.is_some_and(|at| at >= due) {
                 return Answered::Read;
             }
-            match self.run_and_note(source, next).await {
+            match self.run_and_note(source, whole, next).await {
                 Ok(_) => Answered::Read,
                 Err((_, pause)) => Answered::Failed { pause },
             }
@@ -138,7 +153,7 @@ impl SyncWorker {
             let (report, answered) = if request.kind == RequestKind::Plan.as_str() {
                 (self.rehearse(source).await.map_err(|e| sentence(&e)), Answered::Only)
             } else {
-                match self.run_and_note(source, next).await {
+                match self.run_and_note(source, false, next).await {
                     Ok(report) => (Ok(report), Answered::Read),
                     Err((error, pause)) => (Err(error), Answered::Failed { pause }),
                 }
@@ -161,16 +176,17 @@ impl SyncWorker {
     async fn run_and_note(
         &self,
         source: &Pulled,
+        whole: bool,
         next: Option<DateTime<Utc>>,
     ) -> Result<RunReport, (String, Duration)> {
         let name = source.name.as_str();
         self.note(name, "running", None, None).await;
-        let result = self.run(source).await;
+        let result = self.run(source, whole).await;
         match result {
             Ok(report) => {
                 let (state, note) = match report.outcome {
                     Outcome::Held => ("held", Some("1 plan")),
-                    Outcome::Complete | Outcome::Partial => ("ok", None),
+                    Outcome::Complete => ("ok", None),
                 };
                 self.finish(name, state, note, next, false).await;
                 Ok(report)

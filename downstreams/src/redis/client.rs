@@ -3,16 +3,17 @@
 use std::{future::Future, time::Duration};
 
 use ::redis::{
-    AsyncConnectionConfig, IntoConnectionInfo, RedisConnectionInfo, RedisError, Value, aio::MultiplexedConnection, cmd,
+    AsyncConnectionConfig, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, TlsCertificates, Value,
+    aio::MultiplexedConnection, cmd,
 };
 use tokio::{sync::Mutex, time::timeout};
 
-use super::refusal::classify;
-use crate::{ConfigError, Error, Result, error::NoAnswer};
+use super::{config::Tls, mapping, refusal::classify};
+use crate::{BoxError, ConfigError, Error, Result, error::NoAnswer};
 
 /// The library's own `ConnectionManager` would lose the call that notices a closed connection; here that call goes on
 /// over a new one.
-pub(super) struct Client {
+pub(crate) struct Client {
     server: ::redis::Client,
     login: RedisConnectionInfo,
     timeout: Duration,
@@ -32,8 +33,13 @@ struct Lease {
     reused: bool,
 }
 
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 impl Client {
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
+    pub(crate) fn new(url: &str, tls: Option<&Tls>, timeout: Duration) -> Result<Self, ConfigError> {
+        if timeout.is_zero() {
+            return Err(ConfigError::NoTimeout);
+        }
         let invalid = |cause: RedisError| ConfigError::Url(Box::new(cause));
         let info = url.into_connection_info().map_err(invalid)?;
         // We sign in ourselves: the library would report every failure of it, a full server too, as a wrong password.
@@ -41,13 +47,28 @@ impl Client {
         let login = info.redis_settings().clone();
         let info = info
             .set_redis_settings(RedisConnectionInfo::default().set_protocol(login.protocol()).set_skip_set_lib_name());
-        let server = ::redis::Client::open(info).map_err(invalid)?;
+        let server = match tls {
+            Some(_) if !url.starts_with("rediss://") => {
+                return Err(ConfigError::Scheme { expected: "rediss://, as there is `tls`" });
+            }
+            Some(tls) => {
+                let unusable = |source: BoxError| ConfigError::File { key: "tls.ca", source };
+                let root = std::fs::read(&tls.ca).map_err(|cause| unusable(Box::new(cause)))?;
+                // The library would trust nobody, and say so with every connection.
+                if !root.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE) {
+                    return Err(unusable("no certificate in PEM is in it".into()));
+                }
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(root) };
+                ::redis::Client::build_with_tls(info, certificates).map_err(|cause| unusable(Box::new(cause)))?
+            }
+            None => ::redis::Client::open(info).map_err(invalid)?,
+        };
         Ok(Self { server, login, timeout, current: Mutex::default() })
     }
 
     /// Does `work` on the connection. If a connection that had been idle turns out to be closed, once more on a new
     /// one: so `work` has to bear being repeated.
-    pub(super) async fn run<T, F>(&self, work: impl Fn(MultiplexedConnection) -> F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, work: impl Fn(MultiplexedConnection) -> F) -> Result<T>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -65,6 +86,16 @@ impl Client {
                 Err(error)
             }
             other => other,
+        }
+    }
+
+    /// Product and version; only the product where we may not ask.
+    pub(crate) async fn product(&self) -> Result<String> {
+        match self.run(info).await {
+            Ok(info) => Ok(mapping::product(&info)),
+            // Nothing else needs the right to ask.
+            Err(Error::Unauthorized(_) | Error::Rejected(_)) => Ok("Redis".into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -117,15 +148,52 @@ impl Client {
 
 /// Keys asked for, read or deleted at a time: few round trips, and no pause that other clients of the server would
 /// feel.
-pub(super) const PAGE: usize = 1000;
+pub(crate) const PAGE: usize = 1000;
 
-/// One page of the keys that fit `pattern`; the cursor is 0 again after the last. A key may be returned more than once.
+/// One page of the keys that fit `pattern` and are of that type, if any; the cursor is 0 again after the last. A key
+/// may be returned more than once.
 pub(super) async fn scan(
     mut redis: MultiplexedConnection,
     pattern: &str,
+    kind: Option<&str>,
     cursor: u64,
 ) -> Result<(u64, Vec<Vec<u8>>), RedisError> {
-    cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PAGE).query_async(&mut redis).await
+    let mut order = cmd("SCAN");
+    order.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PAGE);
+    if let Some(kind) = kind {
+        order.arg("TYPE").arg(kind);
+    }
+    order.query_async(&mut redis).await
+}
+
+/// Some of the keys that fit: enough to judge by, of as much of the store as may be walked over for that.
+pub(super) async fn sample(
+    redis: MultiplexedConnection,
+    pattern: &str,
+    kind: Option<&str>,
+) -> Result<Vec<Vec<u8>>, RedisError> {
+    let (mut cursor, mut sample) = (0, Vec::new());
+    for _ in 0..20 {
+        let (next, keys) = scan(redis.clone(), pattern, kind, cursor).await?;
+        sample.extend(keys);
+        if next == 0 || sample.len() >= PAGE / 10 {
+            break;
+        }
+        cursor = next;
+    }
+    sample.sort();
+    sample.dedup();
+    Ok(sample)
+}
+
+/// The answers to all commands of a pipeline, unless one of them is a refusal.
+pub(crate) async fn ask(mut redis: MultiplexedConnection, mut commands: Pipeline) -> Result<Vec<Value>, RedisError> {
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Otherwise the library would answer with an error of its own, without the server's code.
+    let answers: Vec<Result<Value, RedisError>> = commands.ignore_errors().query_async(&mut redis).await?;
+    answers.into_iter().collect()
 }
 
 /// The values of `keys`, in their order; `Nil` for what is gone by now or is no string.
@@ -137,7 +205,7 @@ pub(super) async fn read(mut redis: MultiplexedConnection, keys: &[Vec<u8>]) -> 
 }
 
 /// Deletes `keys` and says how many were there.
-pub(super) async fn unlink(
+pub(crate) async fn unlink(
     mut redis: MultiplexedConnection,
     keys: impl Iterator<Item = String>,
 ) -> Result<u64, RedisError> {
@@ -149,6 +217,6 @@ pub(super) async fn unlink(
 }
 
 /// What the server says of itself: lines of `name:value`.
-pub(super) async fn info(mut redis: MultiplexedConnection) -> Result<String, RedisError> {
+async fn info(mut redis: MultiplexedConnection) -> Result<String, RedisError> {
     cmd("INFO").arg("server").query_async(&mut redis).await
 }

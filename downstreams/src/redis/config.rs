@@ -1,10 +1,13 @@
 //! What an operator may set for a session store in Redis.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use lifecycle::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::mapping::{Path, Template};
+use crate::ConfigError;
 
 /// A session store in Redis, Valkey, or what speaks their protocol.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -13,21 +16,50 @@ pub struct Config {
     /// `redis://[USER][:PASSWORD@]HOST[:PORT][/DB]`; `rediss://` with TLS, `unix://PATH` for a socket.
     pub url: Secret,
 
+    /// Whom a server with TLS has to be vouched for by. Absent: by the authorities that this machine trusts.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+
     /// Which library writes the sessions.
     pub layout: Layout,
 
-    /// What the store's keys begin with.
-    #[serde(default = "default_prefix")]
-    pub prefix: String,
+    /// What the keys of sessions begin with. connect-redis: `sess:` if absent; flask-session: `session:`.
+    #[serde(default)]
+    pub prefix: Option<String>,
 
-    /// Where in a session's JSON the user stands: names with dots between them, such as `passport.user`. A string or a
-    /// number.
-    pub path: String,
+    /// Where in a session the user stands: names with dots between them, such as `passport.user`. A string or a
+    /// number. connect-redis: required; flask-session: `_user_id` if absent.
+    #[serde(default)]
+    pub path: Option<String>,
+
+    /// spring-session: its `redisNamespace`, `spring:session` if absent.
+    #[serde(default)]
+    pub namespace: Option<String>,
+
+    /// spring-session: whether its repository is the indexed one (`repository-type: indexed`). `true` if absent.
+    #[serde(default)]
+    pub indexed: Option<bool>,
+
+    /// generic: the key of the set of a user's session ids, such as `user:{subject}:sessions`.
+    #[serde(default)]
+    pub index: Option<String>,
+
+    /// generic: the key of a session, such as `session:{id}`.
+    #[serde(default)]
+    pub session: Option<String>,
 
     /// The longest wait for any one answer, such as `5s`. A scan is many answers.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[schemars(with = "String")]
     pub timeout: Duration,
+}
+
+/// How the server proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A file with the certificates, in PEM, of the authorities that may vouch for the server; no others are trusted.
+    pub ca: PathBuf,
 }
 
 /// How sessions are laid out in the keys of the store.
@@ -36,10 +68,71 @@ pub struct Config {
 pub enum Layout {
     /// express-session with connect-redis: one string per session, `<prefix><session id>`, JSON.
     ConnectRedis,
+    /// Flask-Session: one string per session, `<prefix><session id>`, MessagePack or JSON.
+    FlaskSession,
+    /// Spring Session Data Redis: one hash per session, and with `indexed` a set of them per user.
+    SpringSession,
+    /// One key per session, and a set of session ids per user.
+    Generic,
 }
 
-fn default_prefix() -> String {
-    "sess:".into()
+/// A layout with all that it needs.
+pub(super) enum Plan {
+    ConnectRedis { prefix: String, path: Path },
+    FlaskSession { prefix: String, path: Path },
+    SpringPlain { namespace: String },
+    SpringIndexed { namespace: String },
+    Generic { index: Template, session: Template },
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.plan().map(drop)
+    }
+
+    /// # Errors
+    /// If the layout lacks a key, or has one that means nothing to it: it would be passed over in silence.
+    pub(super) fn plan(&self) -> Result<Plan, ConfigError> {
+        let (layout, used): (_, &[&str]) = match self.layout {
+            Layout::ConnectRedis => ("connect-redis", &["prefix", "path"]),
+            Layout::FlaskSession => ("flask-session", &["prefix", "path"]),
+            Layout::SpringSession => ("spring-session", &["namespace", "indexed"]),
+            Layout::Generic => ("generic", &["index", "session"]),
+        };
+        let set = [
+            ("prefix", self.prefix.is_some()),
+            ("path", self.path.is_some()),
+            ("namespace", self.namespace.is_some()),
+            ("indexed", self.indexed.is_some()),
+            ("index", self.index.is_some()),
+            ("session", self.session.is_some()),
+        ];
+        if let Some((key, _)) = set.into_iter().find(|(key, set)| *set && !used.contains(key)) {
+            return Err(ConfigError::Stray { key, layout });
+        }
+        let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
+        let need = |value: &Option<String>, key| value.clone().ok_or(ConfigError::Missing { key, layout });
+        Ok(match self.layout {
+            Layout::ConnectRedis => {
+                Plan::ConnectRedis { prefix: or(&self.prefix, "sess:"), path: Path::parse(&need(&self.path, "path")?)? }
+            }
+            Layout::FlaskSession => Plan::FlaskSession {
+                prefix: or(&self.prefix, "session:"),
+                path: Path::parse(&or(&self.path, "_user_id"))?,
+            },
+            Layout::SpringSession => {
+                let namespace = or(&self.namespace, "spring:session");
+                match self.indexed.unwrap_or(true) {
+                    true => Plan::SpringIndexed { namespace },
+                    false => Plan::SpringPlain { namespace },
+                }
+            }
+            Layout::Generic => Plan::Generic {
+                index: Template::parse("index", &need(&self.index, "index")?, "{subject}")?,
+                session: Template::parse("session", &need(&self.session, "session")?, "{id}")?,
+            },
+        })
+    }
 }
 
 fn default_timeout() -> Duration {

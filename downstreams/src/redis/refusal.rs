@@ -30,6 +30,8 @@ pub(super) fn classify(error: RedisError) -> Error {
     // "unknown command" repeats the arguments, and ours are session ids.
     let message = error.detail().unwrap_or_default().split(", with args").next().unwrap_or_default().to_owned();
     let full = message.starts_with("max number of clients");
+    // How Redis says NOPERM of what a script does.
+    let script = message.starts_with("The user executing the script can't");
     let refusal = Box::new(Refusal { code, message });
     match refusal.code.as_str() {
         "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Error::Unauthorized(refusal),
@@ -37,6 +39,7 @@ pub(super) fn classify(error: RedisError) -> Error {
             Error::Unavailable(refusal)
         }
         "ERR" if full => Error::Unavailable(refusal),
+        "ERR" if script => Error::Unauthorized(refusal),
         _ => Error::Rejected(refusal),
     }
 }

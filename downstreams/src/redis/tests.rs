@@ -1,15 +1,16 @@
-//! Paths, patterns, and what errors of the server mean.
+//! Paths, patterns, what Java serialized, and what errors of the server mean.
 
 use ::redis::RedisError;
 
 use super::{
-    mapping::{Path, pattern, product},
+    java,
+    mapping::{Path, Template, product},
     refusal::classify,
 };
 use crate::{Error, Match};
 
 fn user(path: &str, session: &str) -> Option<String> {
-    Path::parse(path).unwrap().user(session.as_bytes()).map(Into::into)
+    Path::parse(path).unwrap().user_in_json(session.as_bytes()).map(Into::into)
 }
 
 #[test]
@@ -55,7 +56,104 @@ fn what_has_no_user_there_is_nobodys() {
         assert_eq!(user("u", session), None, "{session}");
         assert_eq!(user("u.v", session), None, "{session}");
     }
-    assert_eq!(Path::parse("u").unwrap().user(b"{\"u\":\"\xff\"}"), None, "not UTF-8");
+    assert_eq!(Path::parse("u").unwrap().user_in_json(b"{\"u\":\"\xff\"}"), None, "not UTF-8");
+}
+
+#[test]
+fn the_user_of_a_session_in_messagepack_stands_at_the_path_whatever_is_beside_it() {
+    let user = |path: &str, session: &[u8]| Path::parse(path).unwrap().user_in_msgpack(session).map(String::from);
+    // {"t": timestamp, 7: "x", nil: [1.5], "b": b"..", "_user_id": "ana"}
+    let mut session = vec![0x85, 0xa1, b't', 0xd6, 0xff, 0, 0, 0, 1, 0x07, 0xa1, b'x', 0xc0, 0x91, 0xca, 0, 0, 0, 0];
+    session.extend([0xa1, b'b', 0xc4, 0x02, 1, 2, 0xa8]);
+    session.extend(b"_user_id\xa3ana");
+    assert_eq!(user("_user_id", &session).as_deref(), Some("ana"));
+    for path in ["t", "b", "_user_id.x", "x"] {
+        assert_eq!(user(path, &session), None, "{path}");
+    }
+    assert_eq!(user("u.n", b"\x81\xa1u\x81\xa1n\x2a").as_deref(), Some("42"));
+    assert_eq!(user("u", br#"{"u":"by JSON"}"#).as_deref(), Some("by JSON"));
+    for broken in [&b""[..], b"\x81", b"\x81\xa1u\xa3an", b"\x80\x04\x95pickled", b"\xff", b"ana"] {
+        assert_eq!(user("u", broken), None, "{broken:?}");
+    }
+}
+
+/// What Spring Security left in a session at a login of `ana`.
+const CONTEXT: &[u8] = include_bytes!("fixtures/spring-security-context.bin");
+
+#[test]
+fn the_user_of_a_security_context_is_its_principal() {
+    assert_eq!(java::principal(CONTEXT).as_deref(), Some("ana"));
+    // A string that stands in the stream already is written as a reference to it: here the authority's.
+    let role = [CONTEXT.strip_suffix(b"t\x00\x03ana").unwrap(), b"q\x00\x7e\x00\x11"].concat();
+    assert_eq!(java::principal(&role).as_deref(), Some("ROLE_USER"));
+}
+
+#[test]
+fn a_principal_that_is_a_string_is_the_user_itself() {
+    let class = |name: &str, field: &str| {
+        let mut bytes = b"sr".to_vec();
+        bytes.extend([&[0, u8::try_from(name.len()).unwrap()], name.as_bytes(), &[0; 8], &[2, 0, 1, b'L', 0]].concat());
+        bytes.extend([&[u8::try_from(field.len()).unwrap()], field.as_bytes(), b"t\x00\x01Lxp"].concat());
+        bytes
+    };
+    let context = [b"\xac\xed\x00\x05".to_vec(), class("c", "authentication"), class("a", "principal")].concat();
+    let principal = |written: &[u8]| java::principal(&[&context, written].concat());
+    assert_eq!(principal(b"t\x00\x03ana").as_deref(), Some("ana"));
+    assert_eq!(principal(b"t\x00\x08\xed\xa0\xbe\xed\xb6\x80\xc0\x80").as_deref(), Some("🦀\0"));
+    assert_eq!(principal(&class("o", "email")), None);
+    assert_eq!(principal(b"p"), None);
+}
+
+#[test]
+fn what_is_cut_off_or_changed_is_nobodys_and_harms_nothing() {
+    for length in 0..CONTEXT.len() {
+        assert_eq!(java::principal(&CONTEXT[..length]), None, "{length}");
+    }
+    for at in 0..CONTEXT.len() {
+        for byte in [0, 0x70, 0x71, 0x73, 0x75, 0xff] {
+            let mut changed = CONTEXT.to_vec();
+            changed[at] = byte;
+            drop(java::principal(&changed));
+        }
+    }
+    let deep = [b"\xac\xed\x00\x05".to_vec(), b"sr\x00\x01c\0\0\0\0\0\0\0\0\x02\x00\x00".repeat(100_000)].concat();
+    assert_eq!(java::principal(&deep), None, "an object in an object in an object …");
+}
+
+#[test]
+fn a_session_id_is_read_and_written_as_java_serializes_text() {
+    let id = "4c804cce-4de8-45d4-a8c7-af4cc5774535";
+    let written = java::of_text(id).unwrap();
+    assert_eq!(written[..7], *b"\xac\xed\x00\x05t\x00\x24");
+    assert_eq!(java::text(&written).as_deref(), Some(id));
+    assert_eq!(java::text(id.as_bytes()), None);
+}
+
+#[test]
+fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
+    let build = |layout: &str, more: &str| {
+        let json = format!(r#"{{"type":"redis","url":"redis://h","layout":"{layout}"{more}}}"#);
+        let built = serde_json::from_str::<crate::Config>(&json).unwrap().build(Match::Exact);
+        built.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    for (layout, more, said) in [
+        ("connect-redis", "", "layout connect-redis needs `path`"),
+        (
+            "connect-redis",
+            r#","path":"u","namespace":"n""#,
+            "layout connect-redis has no use for `namespace`: remove it",
+        ),
+        ("flask-session", "", ""),
+        ("spring-session", r#","namespace":"n","indexed":false"#, ""),
+        ("spring-session", r#","path":"u""#, "layout spring-session has no use for `path`: remove it"),
+        ("generic", r#","index":"u:{subject}""#, "layout generic needs `session`"),
+        ("generic", r#","index":"u:{subject}","session":"s:{id}""#, ""),
+        ("generic", r#","index":"u","session":"s:{id}""#, "`index` has to have {subject} in it, once"),
+        ("generic", r#","index":"u{subject}","session":"{id}{id}""#, "`session` has to have {id} in it, once"),
+        ("flask-session", r#","tls":{"ca":"/x"}"#, "`url` has to begin with rediss://, as there is `tls`"),
+    ] {
+        assert_eq!(build(layout, more), said, "{layout} {more}");
+    }
 }
 
 #[test]
@@ -67,8 +165,9 @@ fn a_path_has_no_empty_part() {
 
 #[test]
 fn a_prefix_is_taken_literally() {
-    assert_eq!(pattern("sess:"), "sess:*");
-    assert_eq!(pattern(r"a*[b]?\é"), r"a\*\[b\]\?\\é*");
+    let pattern = |before: &str, after: &str| Template::new(before, after).pattern();
+    assert_eq!(pattern("sess:", ""), "sess:*");
+    assert_eq!(pattern(r"a*[b]?\é", "-z"), r"a\*\[b\]\?\\é*\-z");
 }
 
 #[test]
@@ -113,7 +212,7 @@ fn a_configuration_is_strict_and_keeps_its_password() {
     assert!(config.build(Match::Exact).is_ok());
 
     let error = parse(r#"{"type":"redis","url":"redis://h","layout":"rails","path":"a"}"#).unwrap_err().to_string();
-    assert!(error.contains("unknown variant `rails`, expected `connect-redis`"), "{error}");
+    assert!(error.contains("unknown variant `rails`, expected one of `connect-redis`, "), "{error}");
     let error = parse(r#"{"type":"redis","url":"redis://h","layout":"connect-redis","path":"a","pth":1}"#).unwrap_err();
     assert!(error.to_string().contains("unknown field `pth`"), "{error}");
 

@@ -6,18 +6,40 @@ use lifecycle::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Sessions in a PostgreSQL database, by the operator's own statements.
+use crate::{ConfigError, redis::Tls};
+
+/// Sessions in a PostgreSQL database: by a layout that is known, or by the operator's own statements.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// `postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE[?sslmode=verify-full]`.
     pub url: Secret,
 
+    /// Which framework writes the sessions. Absent: `find` and `end` say how to deal with them.
+    #[serde(default)]
+    pub layout: Option<Layout>,
+
+    /// With a layout, the table of sessions: `django_session` or `spring_session` if absent. `schema.table` in another
+    /// schema.
+    #[serde(default)]
+    pub table: Option<String>,
+
+    /// django: selects the ids of the user `$1`, such as `select id from auth_user where username = $1`. Absent: what
+    /// the subject is called is the id.
+    #[serde(default)]
+    pub users: Option<String>,
+
+    /// django: the cache before the table, if the engine is `cached_db`.
+    #[serde(default)]
+    pub cache: Option<Cache>,
+
     /// Selects the sessions of the user `$1`. The first column is the session id: text, varchar, uuid, int4 or int8.
-    pub find: String,
+    #[serde(default)]
+    pub find: Option<String>,
 
     /// Ends the session `$2`; may also use `$1`, the user it was found for.
-    pub end: String,
+    #[serde(default)]
+    pub end: Option<String>,
 
     /// Selects what is still there after `end`, in the columns of `find`. Absent: `find`.
     #[serde(default)]
@@ -32,6 +54,93 @@ pub struct Config {
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[schemars(with = "String")]
     pub timeout: Duration,
+}
+
+/// How sessions are laid out in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// `django.contrib.sessions` with the engine `db` or `cached_db`: signed JSON, no column for the user.
+    Django,
+    /// Spring Session JDBC: a column for the principal's name.
+    SpringSessionJdbc,
+}
+
+/// The cache of Django's `cached_db`, in Redis.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// The `LOCATION` of the cache: `redis://[USER][:PASSWORD@]HOST[:PORT][/DB]`, `rediss://` with TLS.
+    pub url: Secret,
+
+    /// Whom a server with TLS has to be vouched for by.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+
+    /// What keys of sessions begin with: `KEY_PREFIX:VERSION:` of the cache, and the name of the engine.
+    #[serde(default = "default_prefix")]
+    pub prefix: String,
+}
+
+/// Where the statements come from.
+pub(super) enum Plan<'c> {
+    Statements { find: &'c str, end: &'c str, verify: &'c str },
+    Django { table: String },
+    SpringSessionJdbc { table: String },
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.plan().map(drop)
+    }
+
+    /// # Errors
+    /// If something is missing, or would be passed over in silence.
+    pub(super) fn plan(&self) -> Result<Plan<'_>, ConfigError> {
+        let first = |keys: &[(&'static str, bool)]| keys.iter().find(|(_, set)| *set).map(|(key, _)| *key);
+        let statements = [
+            ("find", self.find.is_some()),
+            ("end", self.end.is_some()),
+            ("verify", self.verify.is_some()),
+            ("auth_time", self.auth_time.is_some()),
+        ];
+        let django = [("users", self.users.is_some()), ("cache", self.cache.is_some())];
+        let table = || table(self.table.as_deref());
+        let Some(layout) = self.layout else {
+            if let Some(key) = first(&django).or(self.table.is_some().then_some("table")) {
+                return Err(ConfigError::NoLayout { key });
+            }
+            let find = self.find.as_deref().ok_or(ConfigError::NoStatement { key: "find" })?;
+            let end = self.end.as_deref().ok_or(ConfigError::NoStatement { key: "end" })?;
+            return Ok(Plan::Statements { find, end, verify: self.verify.as_deref().unwrap_or(find) });
+        };
+        if let Some(key) = first(&statements) {
+            return Err(ConfigError::LayoutAndStatement { key });
+        }
+        match layout {
+            Layout::Django => Ok(Plan::Django { table: table()?.unwrap_or_else(|| "django_session".to_owned()) }),
+            Layout::SpringSessionJdbc => match first(&django) {
+                Some(key) => Err(ConfigError::Stray { key, layout: "spring-session-jdbc" }),
+                None => Ok(Plan::SpringSessionJdbc { table: table()?.unwrap_or_else(|| "spring_session".to_owned()) }),
+            },
+        }
+    }
+}
+
+/// A name that becomes part of statements, unquoted as the frameworks' own settings are.
+fn table(name: Option<&str>) -> Result<Option<String>, ConfigError> {
+    let Some(name) = name else { return Ok(None) };
+    let plain = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let parts: Vec<&str> = name.split('.').collect();
+    let good = parts.len() <= 2 && parts.iter().all(|part| plain(part));
+    good.then(|| Some(name.to_owned())).ok_or(ConfigError::Table)
+}
+
+fn default_prefix() -> String {
+    ":1:django.contrib.sessions.cached_db".into()
 }
 
 fn default_timeout() -> Duration {

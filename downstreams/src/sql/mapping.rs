@@ -13,7 +13,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Session, SessionId};
+use crate::{Error, Session, SessionId, SessionKind};
 
 /// What `find` or `verify` takes and gives.
 #[derive(Debug, Clone)]
@@ -128,18 +128,23 @@ impl Shape {
         SessionId::new(self.session.zero())
     }
 
-    pub(super) fn read(&self, row: &PgRow) -> Result<Session, Error> {
+    /// The first column of a row.
+    pub(super) fn id(&self, row: &PgRow) -> Result<String, Error> {
         let id = match self.session {
             Kind::Text(_) => get::<String>(row, 0)?,
             Kind::Uuid => get::<Uuid>(row, 0)?.map(|id| id.to_string()),
             Kind::Int4 => get::<i32>(row, 0)?.map(|id| id.to_string()),
             Kind::Int8 => get::<i64>(row, 0)?.map(|id| id.to_string()),
         };
+        Ok(id.ok_or(Misfit::NullId)?)
+    }
+
+    pub(super) fn read(&self, row: &PgRow) -> Result<Session, Error> {
         let auth_time = match self.auth_time {
             Some(index) => get::<DateTime<Utc>>(row, index)?,
             None => None,
         };
-        Ok(Session { id: SessionId::new(id.ok_or(Misfit::NullId)?), auth_time })
+        Ok(Session { id: SessionId::new(self.id(row)?), kind: SessionKind::Session, auth_time })
     }
 }
 

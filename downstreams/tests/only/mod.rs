@@ -1,4 +1,10 @@
 //! What a single adapter has to bear beyond the table.
 
+mod django;
+mod generic;
+mod keycloak;
 mod redis;
+mod spring;
+mod spring_jdbc;
 mod sql;
+mod tls;

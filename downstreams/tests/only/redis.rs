@@ -55,18 +55,6 @@ async fn a_prefix_of_glob_characters_matches_only_itself() {
 }
 
 #[tokio::test]
-async fn the_rights_that_its_manual_names_suffice() {
-    let store = Redis::with_names().await;
-    let url = store.url_with(&["-@all", "+scan", "+mget", "+unlink"]).await;
-    let adapter = build(store.config(), json!({ "url": url }), Match::Exact);
-    store.sign_in("ana").await;
-    assert_eq!(adapter.probe().await.unwrap().store, "Redis", "the version is not ours to ask for");
-    let found = find(&*adapter, "ana").await.unwrap();
-    assert_eq!(end(&*adapter, "ana", &found).await.unwrap(), 1);
-    store.remove().await;
-}
-
-#[tokio::test]
 async fn a_probe_says_when_the_path_leads_nowhere() {
     let store = Redis::with_names().await;
     for _ in 0..20 {

@@ -134,7 +134,7 @@ async fn a_table_that_changes_under_a_connection_is_back_with_the_next_call() {
 #[tokio::test]
 async fn a_read_only_server_is_unavailable_to_the_probe_as_to_an_end() {
     let store = Sql::create("sql", "text", "text").await;
-    let url = format!("{}?options=-c%20default_transaction_read_only%3Don", store.config()["url"].as_str().unwrap());
+    let url = format!("{}%20-c%20default_transaction_read_only%3Don", store.config()["url"].as_str().unwrap());
     store.sign_in("ana").await;
     let adapter = adapter(&store, json!({ "url": url }));
     let found = find(&*adapter, "ana").await.unwrap();
@@ -148,10 +148,12 @@ async fn a_read_only_server_is_unavailable_to_the_probe_as_to_an_end() {
 async fn callers_beyond_the_number_of_connections_wait_their_turn() {
     let store = Sql::create("sql", "text", "text").await;
     store.sign_in("ana").await;
-    let adapter = adapter(&store, json!({}));
+    let url = store.url_with(&["select, delete on sessions"]).await;
+    let login = url::Url::parse(&url).unwrap().username().to_owned();
+    let adapter = adapter(&store, json!({ "url": url }));
     let found = futures::future::join_all((0..20).map(|_| find(&*adapter, "ana"))).await;
     assert!(found.into_iter().all(|found| found.unwrap().len() == 1));
-    let open = store.strings("select count(*)::text from pg_stat_activity where application_name = 'leaver' and datname = current_database()").await;
+    let open = store.strings(&format!("select count(*)::text from pg_stat_activity where usename = '{login}'")).await;
     assert!(open[0].parse::<u32>().unwrap() <= 4, "{open:?}");
     store.remove().await;
 }

@@ -1,6 +1,14 @@
 //! Real stores, filled as their applications fill them, for the conformance table.
 
+mod database;
+pub mod django;
+mod flask;
+pub mod generic;
+pub mod keycloak;
+pub mod keys;
 pub mod redis;
+pub mod spring;
+pub mod spring_jdbc;
 pub mod sql;
 pub mod wire;
 
@@ -33,7 +41,43 @@ pub trait Store: Send + Sync {
     /// An address with a login that may look for sessions but not end them.
     async fn url_that_may_only_read(&self) -> String;
 
+    /// The rights over its keys that the manual names, for a store in Redis.
+    fn rights(&self) -> Option<Rights<'_>> {
+        None
+    }
+
     async fn remove(&self);
+
+    fn adapter(&self) -> Arc<dyn Downstream> {
+        self.adapter_with(json!({}))
+    }
+
+    fn adapter_with(&self, with: Value) -> Arc<dyn Downstream> {
+        build(self.config(), with, Match::Exact)
+    }
+
+    fn url(&self) -> String {
+        self.config()["url"].as_str().unwrap().to_owned()
+    }
+
+    /// The address with another host and port.
+    fn url_at(&self, address: std::net::SocketAddr) -> String {
+        let mut url = url::Url::parse(&self.url()).unwrap();
+        url.set_host(Some(&address.ip().to_string())).unwrap();
+        url.set_port(Some(address.port())).unwrap();
+        url.into()
+    }
+
+    /// The address with another login.
+    fn url_as(&self, user: &str, password: &str) -> String {
+        login(&self.url(), user, password)
+    }
+}
+
+/// What a login of a store in Redis may do.
+pub struct Rights<'a> {
+    pub keys: &'a keys::Keys,
+    pub commands: &'static [&'static str],
 }
 
 /// The table: one line per adapter and kind of id.
@@ -42,6 +86,7 @@ pub async fn all() -> Vec<Box<dyn Store>> {
     stores.push(Box::new(redis::Redis::with_numbers().await));
     stores.push(Box::new(sql::Sql::create("sql, int4 and int8", "int4", "int8").await));
     stores.push(Box::new(sql::Sql::create("sql, uuid and int4", "uuid", "int4").await));
+    stores.push(Box::new(keycloak::Keycloak::create().await));
     stores
 }
 
@@ -49,6 +94,14 @@ pub async fn all() -> Vec<Box<dyn Store>> {
 pub async fn textual() -> Vec<Box<dyn Store>> {
     vec![
         Box::new(redis::Redis::with_names().await),
+        Box::new(flask::Flask::create(false).await),
+        Box::new(flask::Flask::create(true).await),
+        Box::new(generic::Generic::create().await),
+        Box::new(spring::Spring::create(true).await),
+        Box::new(spring::Spring::create(false).await),
+        Box::new(spring_jdbc::SpringJdbc::create().await),
+        Box::new(django::Django::create(false).await),
+        Box::new(django::Django::create(true).await),
         Box::new(sql::Sql::create("sql, text", "text", "text").await),
         Box::new(sql::Sql::create("sql, varchar and uuid", "varchar(80)", "uuid").await),
     ]
@@ -69,33 +122,6 @@ pub fn build(config: Value, with: Value, matching: Match) -> Arc<dyn Downstream>
         config[key] = value.clone();
     }
     serde_json::from_value::<Config>(config).unwrap().build(matching).unwrap()
-}
-
-impl dyn Store + '_ {
-    pub fn adapter(&self) -> Arc<dyn Downstream> {
-        self.adapter_with(json!({}))
-    }
-
-    pub fn adapter_with(&self, with: Value) -> Arc<dyn Downstream> {
-        build(self.config(), with, Match::Exact)
-    }
-
-    pub fn url(&self) -> String {
-        self.config()["url"].as_str().unwrap().to_owned()
-    }
-
-    /// The address with another host and port.
-    pub fn url_at(&self, address: std::net::SocketAddr) -> String {
-        let mut url = url::Url::parse(&self.url()).unwrap();
-        url.set_host(Some(&address.ip().to_string())).unwrap();
-        url.set_port(Some(address.port())).unwrap();
-        url.into()
-    }
-
-    /// The address with another login.
-    pub fn url_as(&self, user: &str, password: &str) -> String {
-        login(&self.url(), user, password)
-    }
 }
 
 pub fn login(url: &str, user: &str, password: &str) -> String {

@@ -1,57 +1,33 @@
-//! Redis as express-session and connect-redis fill it.
+//! Redis as express-session with connect-redis fills it.
 
-use std::sync::Mutex;
+use std::ops::Deref;
 
-use ::redis::{AsyncCommands, aio::MultiplexedConnection, cmd};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Store, env, login, unique};
+use super::{Rights, Store, keys::Keys, unique};
 
 pub struct Redis {
-    url: String,
-    pub prefix: String,
-    pub connection: MultiplexedConnection,
+    keys: Keys,
     numbers: bool,
-    logins: Mutex<Vec<String>>,
+}
+
+impl Deref for Redis {
+    type Target = Keys;
+
+    fn deref(&self) -> &Keys {
+        &self.keys
+    }
 }
 
 impl Redis {
     pub async fn with_names() -> Self {
-        Self::create(false).await
+        Self { keys: Keys::new().await, numbers: false }
     }
 
     /// The application keeps its users' numbers as JSON numbers.
     pub async fn with_numbers() -> Self {
-        Self::create(true).await
-    }
-
-    async fn create(numbers: bool) -> Self {
-        let url = env("LEAVER_TEST_REDIS_URL");
-        let connection = ::redis::Client::open(&*url).unwrap().get_multiplexed_async_connection().await.unwrap();
-        Self { url, prefix: format!("t{}:", unique()), connection, numbers, logins: Mutex::default() }
-    }
-
-    pub async fn set(&self, key: &str, value: &str) {
-        self.connection.clone().set::<_, _, ()>(key, value).await.unwrap();
-    }
-
-    /// A login with the given rights over this store's keys.
-    pub async fn url_with(&self, rights: &[&str]) -> String {
-        let (user, password) = (unique(), unique());
-        cmd("ACL")
-            .arg("SETUSER")
-            .arg(&user)
-            .arg("on")
-            .arg(format!(">{password}"))
-            .arg(format!("~{}*", self.prefix))
-            .arg(rights)
-            .exec_async(&mut self.connection.clone())
-            .await
-            .unwrap();
-        let url = login(&self.url, &user, &password);
-        self.logins.lock().unwrap().push(user);
-        url
+        Self { keys: Keys::new().await, numbers: true }
     }
 }
 
@@ -81,26 +57,22 @@ impl Store for Redis {
             "cookie": { "originalMaxAge": 86_400_000, "expires": "2030-01-01T00:00:00.000Z", "httpOnly": true, "path": "/" },
             "passport": { "user": user },
         });
-        self.set(&format!("{}{id}", self.prefix), &session.to_string()).await;
+        self.set(&format!("{}{id}", self.prefix), session.to_string()).await;
     }
 
     async fn ids(&self) -> Vec<String> {
-        let keys: Vec<String> = self.connection.clone().keys(format!("{}*", self.prefix)).await.unwrap();
-        super::sorted(keys.into_iter().map(|key| key[self.prefix.len()..].to_owned()))
+        super::sorted(self.below(&self.prefix).await)
     }
 
     async fn url_that_may_only_read(&self) -> String {
         self.url_with(&["+scan", "+mget"]).await
     }
 
+    fn rights(&self) -> Option<Rights<'_>> {
+        Some(Rights { keys: &self.keys, commands: &["scan", "mget", "unlink"] })
+    }
+
     async fn remove(&self) {
-        let keys: Vec<String> = self.connection.clone().keys(format!("{}*", self.prefix)).await.unwrap();
-        if !keys.is_empty() {
-            self.connection.clone().del::<_, ()>(keys).await.unwrap();
-        }
-        let logins = std::mem::take(&mut *self.logins.lock().unwrap());
-        if !logins.is_empty() {
-            cmd("ACL").arg("DELUSER").arg(logins).exec_async(&mut self.connection.clone()).await.unwrap();
-        }
+        self.keys.remove().await;
     }
 }

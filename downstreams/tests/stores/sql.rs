@@ -1,35 +1,32 @@
 //! PostgreSQL with a table of sessions, as a framework of the application's choice would make it.
 
+use std::ops::Deref;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::sync::Mutex;
+use sqlx::AssertSqlSafe;
 
-use super::{Store, env, login, unique};
+use super::{Store, database::Database, unique};
 
 pub struct Sql {
     name: &'static str,
-    database: String,
+    database: Database,
     user: &'static str,
     id: &'static str,
-    connection: Mutex<PgConnection>,
 }
 
-fn url(database: &str) -> String {
-    let mut url = url::Url::parse(&env("LEAVER_TEST_DATABASE_URL")).unwrap();
-    url.set_path(database);
-    url.into()
+impl Deref for Sql {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
+    }
 }
 
 impl Sql {
     /// A database with a table of users of type `user` and session ids of type `id`.
     pub async fn create(name: &'static str, user: &'static str, id: &'static str) -> Self {
-        let database = format!("leaver_downstreams_{}", unique());
-        let mut admin = PgConnection::connect(&env("LEAVER_TEST_DATABASE_URL")).await.unwrap();
-        let sql = format!("create database {database} template template0");
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
-        let connection = Mutex::new(PgConnection::connect(&url(&database)).await.unwrap());
-        let store = Self { name, database, user, id, connection };
+        let store = Self { name, database: Database::create().await, user, id };
         let table = format!(
             "create table sessions (id {id} primary key, user_name {user}, created_at timestamptz default now())"
         );
@@ -37,22 +34,6 @@ impl Sql {
         // Long enough to be recognized in the text of an error.
         store.run("create sequence ids start 100000000").await;
         store
-    }
-
-    pub async fn run(&self, sql: &str) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.connection.lock().await).await.unwrap();
-    }
-
-    pub async fn strings(&self, sql: &str) -> Vec<String> {
-        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *self.connection.lock().await).await.unwrap()
-    }
-
-    /// A login with the given rights on the table.
-    pub async fn url_with(&self, rights: &str) -> String {
-        let (role, password) = (format!("leaver_{}", unique()), unique());
-        self.run(&format!("create role {role} login password '{password}'; grant {rights} on sessions to {role}"))
-            .await;
-        login(&url(&self.database), &role, &password)
     }
 }
 
@@ -65,7 +46,7 @@ impl Store for Sql {
     fn config(&self) -> Value {
         json!({
             "type": "sql",
-            "url": url(&self.database),
+            "url": self.database.url(),
             "find": "select id from sessions where user_name = $1",
             "end": "delete from sessions where id = $2",
             "verify": "select id from sessions where user_name = $1",
@@ -108,19 +89,10 @@ impl Store for Sql {
     }
 
     async fn url_that_may_only_read(&self) -> String {
-        self.url_with("select").await
+        self.url_with(&["select on sessions"]).await
     }
 
     async fn remove(&self) {
-        let mut admin = PgConnection::connect(&env("LEAVER_TEST_DATABASE_URL")).await.unwrap();
-        let roles = "select grantee::text from information_schema.role_table_grants where table_name = 'sessions' and grantee like 'leaver\\_%' group by 1";
-        let roles = self.strings(roles).await;
-        sqlx::query(AssertSqlSafe(format!("drop database {} with (force)", self.database)))
-            .execute(&mut admin)
-            .await
-            .unwrap();
-        for role in roles {
-            sqlx::query(AssertSqlSafe(format!("drop role {role}"))).execute(&mut admin).await.unwrap();
-        }
+        self.database.remove().await;
     }
 }

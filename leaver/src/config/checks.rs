@@ -74,14 +74,15 @@ fn sources(root: &Node, report: &mut Report<'_>) {
                 report.push(problem.known("field", word, choices.iter().copied()));
             }
         }
-        let Some((node, schedule)) = source.at(&["schedule"]).and_then(|node| Some((node, node.text()?))) else {
-            continue;
-        };
-        // A sixth field is seconds, first; a seventh would be years.
-        let parser = croner::parser::CronParser::builder().year(croner::parser::Year::Disallowed).build();
-        if let Err(error) = parser.parse(schedule) {
-            let problem = report.problem(node.origin.place(), format!("`{schedule}` is no schedule")).caused_by(&error);
-            report.push(problem.help("a schedule has 5 fields, or 6 with seconds first: `*/5 * * * *`"));
+        let schedules = ["schedule", "snapshot_schedule"].into_iter().filter_map(|key| source.at(&[key]));
+        for (node, schedule) in schedules.filter_map(|node| Some((node, node.text()?))) {
+            // A sixth field is seconds, first; a seventh would be years.
+            let parser = croner::parser::CronParser::builder().year(croner::parser::Year::Disallowed).build();
+            if let Err(error) = parser.parse(schedule) {
+                let message = format!("`{schedule}` is no schedule");
+                let problem = report.problem(node.origin.place(), message).caused_by(&error);
+                report.push(problem.help("a schedule has 5 fields, or 6 with seconds first: `*/5 * * * *`"));
+            }
         }
     }
 }
@@ -91,6 +92,15 @@ fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Repor
         if let Some((node, written)) = entry.node.at(&["subject"]).and_then(|node| Some((node, node.text()?))) {
             let sources = policy::SubjectExpression::parse(written).map(|subject| subject.sources());
             expression(root, node, written, sources, text, report);
+        }
+        if let Some(Err(error)) = config.downstreams.get(&entry.key).map(|downstream| downstream.adapter.check()) {
+            use downstreams::ConfigError::{Missing, Stray};
+            let written = entry.node.at(&["adapter", "layout"]).and_then(Node::text);
+            // An unknown layout has been reported, and another one stands in for it.
+            if !matches!(error, Missing { layout, .. } | Stray { layout, .. } if Some(layout) != written) {
+                let node = entry.node.at(&["adapter"]).unwrap_or(&entry.node);
+                report.push(report.problem(node.origin.place(), error.to_string()));
+            }
         }
         if config.downstreams.get(&entry.key).is_some_and(|downstream| downstream.sweeps.is_empty()) {
             let node = entry.node.at(&["sweeps"]).unwrap_or(&entry.node);

@@ -97,13 +97,14 @@ fn absolutize(config: &mut Config, folder: &Path) {
         *path = std::path::absolute(&joined).unwrap_or(joined);
     };
     below(&mut config.data_dir);
-    let Config { policy, postgres, bus, sources, .. } = config;
+    let Config { policy, postgres, bus, sources, downstreams, .. } = config;
     [policy, &mut postgres.binaries, &mut postgres.archive].into_iter().flatten().for_each(below);
     bus.kafka.iter_mut().flat_map(|kafka| kafka.paths_mut()).for_each(below);
+    downstreams.values_mut().filter_map(|downstream| downstream.adapter.file_mut()).for_each(below);
     for source in sources.values_mut() {
         match &mut source.connector {
             connectors::Config::Csv(csv) => std::iter::once(&mut csv.path).chain(&mut csv.manifest).for_each(below),
-            connectors::Config::Scim(_) => {}
+            connectors::Config::Keycloak(_) | connectors::Config::Scim(_) => {}
         }
     }
 }

@@ -62,14 +62,14 @@ fn the_known_keys_of_a_connector_depend_on_its_type() {
          --> leaver.yaml:4:30
         4 |   corp: { connector: { type: scmi } }
           |                              ^^^^
-        known: csv, scim
+        known: csv, keycloak, scim
         help: a similar type is `scim`
 
         error: `connector` lacks the key `type`
          --> leaver.yaml:5:10
         5 |   crm: { connector: { path: x.csv } }
           |          ^^^^^^^^^
-        known: csv, scim
+        known: csv, keycloak, scim
 
         5 problems in leaver.yaml
     "#);
@@ -145,12 +145,6 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
           |                                                           ^^
         help: write it as in `window: "1m"`
 
-        error: `adapter` lacks the key `path`
-          --> leaver.yaml:10:5
-        10 |     adapter: { type: redis, layout: spring }
-           |     ^^^^^^^
-        help: add `path: …`
-
         error: `adapter` lacks the key `url`
           --> leaver.yaml:10:5
         10 |     adapter: { type: redis, layout: spring }
@@ -161,7 +155,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
           --> leaver.yaml:10:37
         10 |     adapter: { type: redis, layout: spring }
            |                                     ^^^^^^
-        known: connect-redis
+        known: connect-redis, flask-session, spring-session, generic
 
         error: wrong value for `sweeps`
           --> leaver.yaml:12:18
@@ -181,7 +175,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
            | ^^^^
         known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
 
-        14 problems in leaver.yaml
+        13 problems in leaver.yaml
     "#);
 }
 
@@ -292,14 +286,14 @@ fn a_literal_secret_is_masked_in_the_line_of_another_problem() {
          --> leaver.yaml:3:60
         3 |     adapter: { type: redis, url: ***, layuot: connect-redis, path: u }
           |                                       ^^^^^^
-        known: layout, path, prefix, timeout, type, url
+        known: index, indexed, layout, namespace, path, prefix, session, timeout, tls, type, url
         help: a similar key is `layout`
 
         error: unknown key `ulr`
          --> leaver.yaml:6:29
         6 |     adapter: { type: redis, ulr: ***, layout: connect-redis, path: u }
           |                             ^^^
-        known: layout, path, prefix, timeout, type, url
+        known: index, indexed, layout, namespace, path, prefix, session, timeout, tls, type, url
         help: a similar key is `url`
 
         error: unknown key `break_glas`
@@ -344,7 +338,7 @@ fn an_override_that_is_wrong_names_its_variable() {
 
         error: unknown type `scin`
          --> LEAVER__SOURCES__OKTA_PROD__CONNECTOR__TYPE
-        known: csv, scim
+        known: csv, keycloak, scim
         help: a similar type is `scim`
 
         4 problems in leaver.yaml
@@ -380,6 +374,33 @@ fn names_become_parts_of_urls_so_they_are_plain() {
 }
 
 #[test]
+fn keys_of_an_adapter_that_do_not_go_together_are_shown_with_their_line() {
+    let source = r#"
+        downstreams:
+          web:
+            adapter: { type: redis, url: "redis://cache", layout: connect-redis }
+            subject: identity.userName
+          portal:
+            adapter: { type: sql, url: "env:PORTAL", layout: django, find: "select $1" }
+            subject: identity.userName
+    "#;
+    let shown = errors(source, &[("PORTAL", "postgres://db/portal")]);
+    assert_snapshot!(shown, @r#"
+        error: layout connect-redis needs `path`
+         --> leaver.yaml:3:5
+        3 |     adapter: { type: redis, url: ***, layout: connect-redis }
+          |     ^^^^^^^
+
+        error: `layout` brings statements of its own: remove `layout` or `find`
+         --> leaver.yaml:6:5
+        6 |     adapter: { type: sql, url: "env:PORTAL", layout: django, find: "select …
+          |     ^^^^^^^
+
+        2 problems in leaver.yaml
+    "#);
+}
+
+#[test]
 fn what_a_source_follows_and_rules_must_be_known_fields() {
     let source = r#"
         sources:
@@ -388,7 +409,7 @@ fn what_a_source_follows_and_rules_must_be_known_fields() {
             schedule: "61 * * * *"
             correlate: [email, username]
             authority: [lifecycle, managr]
-          corp: { connector: { type: scim }, schedule: "* * * * * * *" }
+          corp: { connector: { type: scim }, schedule: "* * * * * * *", snapshot_schedule: "nightly" }
     "#;
     let shown = errors(source, &[]);
     assert_snapshot!(shown, @r#"
@@ -421,12 +442,19 @@ fn what_a_source_follows_and_rules_must_be_known_fields() {
 
         error: `* * * * * * *` is no schedule
          --> leaver.yaml:7:48
-        7 |   corp: { connector: { type: scim }, schedule: "* * * * * * *" }
-          |                                                ^^^^^^^^^^^^^^^
+        7 | …nnector: { type: scim }, schedule: "* * * * * * *", snapshot_schedule: "ni…
+          |                                     ^^^^^^^^^^^^^^^
         help: a schedule has 5 fields, or 6 with seconds first: `*/5 * * * *`
         caused by: Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed
 
-        5 problems in leaver.yaml
+        error: `nightly` is no schedule
+         --> leaver.yaml:7:84
+        7 | …: { type: scim }, schedule: "* * * * * * *", snapshot_schedule: "nightly" }
+          |                                                                  ^^^^^^^^^
+        help: a schedule has 5 fields, or 6 with seconds first: `*/5 * * * *`
+        caused by: Invalid pattern: Pattern must have 5 or 6 fields when years are disallowed
+
+        6 problems in leaver.yaml
     "#);
 }
 

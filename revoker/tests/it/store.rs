@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use downstreams::{
-    BoxError, Capabilities, Downstream, Ending, Error, Finds, Probe, Result, Session, SessionId, Subject,
+    BoxError, Capabilities, Downstream, Ending, Error, Finds, Probe, Result, Session, SessionId, SessionKind, Subject,
 };
 use lifecycle::Action;
 use tokio::sync::watch;
@@ -99,6 +99,7 @@ impl Store {
         theirs
             .map(|(id, (_, at))| Session {
                 id: SessionId::new(id.clone()),
+                kind: SessionKind::Session,
                 auth_time: at.filter(|_| self.capabilities.knows_auth_time),
             })
             .collect()

@@ -16,7 +16,7 @@ pub struct Database {
 
 impl Database {
     /// On the shared server.
-    pub(super) async fn create() -> Self {
+    pub async fn create() -> Self {
         let admin = variable("LEAVER_TEST_DATABASE_URL");
         let mut database = Self::create_on(&admin).await;
         database.shared = Some(admin);

@@ -1,0 +1,115 @@
+//! Their users and groups to our facts; pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use lifecycle::{
+    AccountFacts, Standing,
+    account::{IdentityKind, Profile},
+};
+use serde::Deserialize;
+use serde_json::{Map as Object, Value};
+
+use super::config::Map;
+
+/// What the user names of service accounts begin with; Keycloak makes them from the client's id.
+pub(super) const SERVICE: &str = "service-account-";
+
+/// `UserRepresentation`, as far as we read it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    pub id: String,
+    pub username: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub enabled: Option<bool>,
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
+/// What is known of one user. `groups` are names as [`Groups::names`] gives them.
+pub(super) fn facts(user: User, groups: BTreeSet<String>, map: &Map) -> AccountFacts {
+    let text = |value: Option<String>| value.filter(|value| !value.is_empty());
+    let attribute = |name: &str| text(user.attributes.get(name).and_then(|values| values.first()).cloned());
+    let is_service = user.username.as_deref().is_some_and(|name| name.starts_with(SERVICE));
+    let (first, last) = (text(user.first_name), text(user.last_name));
+    let names: Vec<&str> = [&first, &last].into_iter().filter_map(Option::as_deref).collect();
+    let profile = Profile {
+        employee_number: attribute(&map.employee_number),
+        department: attribute(&map.department),
+        manager: attribute(&map.manager),
+        display_name: (!names.is_empty()).then(|| names.join(" ")),
+        user_name: text(user.username),
+        email: text(user.email),
+    };
+    let mut attributes: Object<String, Value> = user.attributes.into_iter().map(|(k, v)| (k, one_or_all(v))).collect();
+    for (name, value) in [("givenName", first), ("familyName", last)] {
+        attributes.extend(value.map(|value| (name.to_owned(), value.into())));
+    }
+    AccountFacts {
+        native_id: user.id,
+        external_id: None,
+        profile,
+        standing: match user.enabled {
+            Some(true) => Standing::Active,
+            Some(false) => Standing::Inactive,
+            None => Standing::Unknown,
+        },
+        starts_at: None,
+        ends_at: None,
+        kind: is_service.then_some(IdentityKind::Service),
+        attributes: Value::Object(attributes),
+        groups: Some(groups.into_iter().collect()),
+    }
+}
+
+/// Most attributes have one value, and expressions read them more easily without a list around it.
+fn one_or_all(mut values: Vec<String>) -> Value {
+    match values.len() {
+        1 => values.remove(0).into(),
+        _ => values.into(),
+    }
+}
+
+/// `GroupRepresentation`, as far as we read it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Group {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub sub_group_count: u64,
+}
+
+/// The tree of groups. Names come from it and not from `path`, where a slash may also be part of a name.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    by_id: HashMap<String, Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    name: String,
+    parent: Option<String>,
+}
+
+impl Groups {
+    /// Adds a group below one that is already there.
+    pub fn add(&mut self, group: &Group, parent: Option<&str>) {
+        let above = parent.and_then(|id| self.by_id.get(id));
+        let name = above.map_or_else(|| group.name.clone(), |above| format!("{}/{}", above.name, group.name));
+        self.by_id.insert(group.id.clone(), Node { name, parent: parent.map(str::to_owned) });
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(String::as_str)
+    }
+
+    /// The group and all above it, as `engineering/platform` and `engineering`: a member of a subgroup has what is granted
+    /// to the groups above.
+    pub fn names<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a str> {
+        std::iter::successors(self.by_id.get(id), |node| self.by_id.get(node.parent.as_deref()?))
+            .map(|node| node.name.as_str())
+    }
+}

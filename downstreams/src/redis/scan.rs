@@ -1,0 +1,225 @@
+//! Stores without an index by user: every session is read, once for all subjects that wait.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use ::redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, future::try_join, stream};
+
+use super::{
+    ACTIONS,
+    client::{self, Client, PAGE},
+    java,
+    mapping::{Path, Template},
+    spring,
+};
+use crate::{
+    Capabilities, Downstream, Ending, Finds, Match, Probe, Result, Session, SessionId, SessionKind, Subject,
+    subject::Wanted,
+};
+
+/// Orders to delete that are on the wire at once.
+const IN_FLIGHT: usize = 64;
+
+pub(super) struct Scan {
+    pub(super) client: Client,
+    /// The key of a session.
+    pub(super) key: Template,
+    pub(super) format: Format,
+    pub(super) matching: Match,
+}
+
+/// What the value of a session's key is.
+pub(super) enum Format {
+    Json(Path),
+    MessagePack(Path),
+    /// A hash of attributes serialized by Java.
+    Spring,
+}
+
+/// What a look at one value showed.
+enum Seen<'a> {
+    /// Not a session, or nobody's.
+    Nobody,
+    Somebody(Cow<'a, str>),
+    /// Somebody's, but we cannot tell whose.
+    Unreadable,
+}
+
+impl Format {
+    /// The values of `keys`, in their order, as [`look`](Self::look) wants them.
+    async fn read(&self, redis: MultiplexedConnection, keys: &[Vec<u8>]) -> Result<Vec<Value>, RedisError> {
+        match self {
+            Format::Json(_) | Format::MessagePack(_) => client::read(redis, keys).await,
+            Format::Spring => {
+                let mut commands = Pipeline::with_capacity(keys.len());
+                for key in keys {
+                    commands.cmd("HMGET").arg(key).arg(&spring::FIELDS);
+                }
+                client::ask(redis, commands).await
+            }
+        }
+    }
+
+    /// The type of the keys in question, where a store has others under the same prefix.
+    fn kind(&self) -> Option<&'static str> {
+        matches!(self, Format::Spring).then_some("hash")
+    }
+
+    fn look<'a>(&self, value: &'a Value) -> Seen<'a> {
+        let user = match (self, value) {
+            (Format::Json(path), Value::BulkString(session)) => path.user_in_json(session),
+            (Format::MessagePack(path), Value::BulkString(session)) => path.user_in_msgpack(session),
+            (Format::Spring, Value::Array(fields)) => match &fields[..] {
+                // Without a time of creation the application, too, takes it for no session.
+                [Value::BulkString(_), _, Value::BulkString(name)] => {
+                    return java::text(name).map_or(Seen::Unreadable, |name| Seen::Somebody(name.into()));
+                }
+                [Value::BulkString(_), Value::BulkString(context), _] => {
+                    return java::principal(context).map_or(Seen::Unreadable, |name| Seen::Somebody(name.into()));
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        user.map_or(Seen::Nobody, Seen::Somebody)
+    }
+
+    /// Of `sessions` that were looked at, so many are somebody's, and of so many we cannot tell whose.
+    fn note(&self, sessions: usize, users: usize, unreadable: usize) -> Option<String> {
+        match self {
+            Format::Spring if unreadable > 0 => Some(format!(
+                "In {unreadable} of {sessions} sessions looked at, the principal is of a class that cannot be read."
+            )),
+            Format::Json(_) | Format::MessagePack(_) if sessions > 0 && users == 0 => {
+                Some(format!("None of {sessions} sessions looked at has a user at `path`."))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Scan {
+    /// The sessions of the wanted subjects among all of the store. While one page is read, the next is already asked
+    /// for.
+    async fn pass(
+        &self,
+        redis: MultiplexedConnection,
+        wanted: &Wanted,
+        subjects: usize,
+    ) -> Result<Vec<Vec<Session>>, RedisError> {
+        let mut found = vec![Vec::new(); subjects];
+        let mut seen = HashSet::new();
+        let pattern = &self.key.pattern();
+        let page = |cursor| client::scan(redis.clone(), pattern, self.format.kind(), cursor);
+        let (mut cursor, mut keys) = page(0).await?;
+        loop {
+            let next = async {
+                match cursor {
+                    0 => Ok(None),
+                    _ => page(cursor).await.map(Some),
+                }
+            };
+            let (values, next) = try_join(self.format.read(redis.clone(), &keys), next).await?;
+            for (key, value) in keys.iter().zip(&values) {
+                let Seen::Somebody(user) = self.format.look(value) else { continue };
+                let owners = wanted.who(&user);
+                if let Some(id) = self.key.gap(key)
+                    && !owners.is_empty()
+                    && seen.insert(id.to_owned())
+                {
+                    for &owner in owners {
+                        found[owner].push(Session {
+                            id: SessionId::new(id),
+                            kind: SessionKind::Session,
+                            auth_time: None,
+                        });
+                    }
+                }
+            }
+            match next {
+                Some(page) => (cursor, keys) = page,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    fn keys<'a>(&'a self, sessions: &'a [SessionId]) -> impl Iterator<Item = String> + 'a {
+        sessions.iter().map(|session| self.key.with(session.expose()))
+    }
+}
+
+#[async_trait]
+impl Downstream for Scan {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            finds: Finds::ScanOnly,
+            // connect-redis and Flask-Session write with an unconditional SET at the end of a request. Spring Session
+            // looks whether the hash is there; what it writes in spite of a deletion in that very moment is a hash
+            // without a time of creation, which is no session.
+            resurrects: !matches!(self.format, Format::Spring),
+            knows_auth_time: false,
+            actions: ACTIONS,
+        }
+    }
+
+    async fn find(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
+        let wanted = &Wanted::new(subjects, self.matching);
+        if wanted.is_empty() {
+            return Ok(vec![Vec::new(); subjects.len()]);
+        }
+        self.client.run(|redis| self.pass(redis, wanted, subjects.len())).await
+    }
+
+    async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>> {
+        let mut orders = Vec::new();
+        for (index, ending) in endings.iter().enumerate() {
+            orders.extend(ending.sessions.chunks(PAGE).map(|sessions| (index, sessions)));
+        }
+        if orders.is_empty() {
+            return Ok(vec![0; endings.len()]);
+        }
+        let order = |redis: MultiplexedConnection, at: usize| client::unlink(redis, self.keys(orders[at].1));
+        let answers: Vec<u64> = self
+            .client
+            .run(|redis| {
+                stream::iter(0..orders.len()).map(move |at| order(redis.clone(), at)).buffered(IN_FLIGHT).try_collect()
+            })
+            .await?;
+        let mut ended = vec![0; endings.len()];
+        for ((index, _), count) in orders.iter().zip(answers) {
+            ended[*index] += count;
+        }
+        Ok(ended)
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        let no_session = &self.key.with(super::NO_SESSION);
+        let notes = self
+            .client
+            .run(|redis| async move {
+                let mut keys = client::sample(redis.clone(), &self.key.pattern(), self.format.kind()).await?;
+                // Where there is no session yet, the right to read one has to be tried all the same.
+                keys.push(no_session.clone().into_bytes());
+                let values = self.format.read(redis.clone(), &keys).await?;
+                let (mut users, mut unreadable) = (0, 0);
+                for value in &values {
+                    match self.format.look(value) {
+                        Seen::Nobody => {}
+                        Seen::Somebody(_) => users += 1,
+                        Seen::Unreadable => unreadable += 1,
+                    }
+                }
+                // Deleting a key that no session has takes the right and the primary that `end` takes, and changes
+                // nothing.
+                client::unlink(redis.clone(), std::iter::once(no_session.clone())).await?;
+                let mut notes: Vec<String> = self.format.note(keys.len() - 1, users, unreadable).into_iter().collect();
+                if let Format::Spring = self.format {
+                    notes.extend(spring::is_indexed(redis, &self.key).await?);
+                }
+                Ok(notes)
+            })
+            .await?;
+        Ok(Probe { store: self.client.product().await?, notes })
+    }
+}
