@@ -177,7 +177,8 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
     assert_eq!(schema.words("/$defs/order/properties/actions/items/enum"), actions);
 
     let id = Uuid::from_u128(1);
-    let concerning = Concerning { id, kind: SubjectKind::Identity, subject: id, revocation: id, at: at(1) };
+    let concerning =
+        Concerning { id, kind: SubjectKind::Identity, subject: id, revocation: id, at: at(1), trace: Some(TRACE) };
     let downstreams = ["web".to_owned()];
     for (class, event) in [(Class::Hand, None), (Class::Prompt, Some(id)), (Class::Mass, Some(id))] {
         let order = Order { event, class, actions: &Action::ALL, downstreams: &downstreams };

@@ -98,6 +98,6 @@ pub(super) fn has_personal_ids(config: &Config, source: &str) -> bool {
             let key = csv.key.to_ascii_lowercase();
             ["username", "email", "e-mail", "mail", "name"].iter().any(|word| key.contains(word))
         }
-        Some(connectors::Config::Scim(_)) | None => false,
+        Some(connectors::Config::Keycloak(_) | connectors::Config::Scim(_)) | None => false,
     }
 }

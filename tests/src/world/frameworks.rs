@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use url::Url;
 
-use super::{Browser, Database, Names, Process, START, Site, services, until};
+use super::{Browser, Database, Names, Process, Site, services, until};
+
+/// A Java program on a busy machine.
+const START: Duration = Duration::from_secs(90);
 
 /// A framework and the store that its sessions are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
