@@ -29,6 +29,11 @@ CREATE TABLE working.publications (
 );
 COMMENT ON TABLE working.publications IS 'operational: which topics were filled from their beginning, and by which names of subjects';
 
+-- Reconcile also decides who left in a large plan, should the bus have lost it.
+CREATE INDEX events_ending ON ledger.events (id)
+    WHERE lane = 1 AND type IN ('identity.suspended', 'identity.departed', 'identity.erased');
+GRANT SELECT ON ledger.pending TO leaver_revoker;
+
 GRANT SELECT, DELETE ON ledger.pending_receipts TO leaver_relay;
 -- What was acknowledged, but may have been overtaken on its way, becomes pending again.
 GRANT INSERT ON ledger.pending_cutoffs TO leaver_relay;

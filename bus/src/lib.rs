@@ -127,6 +127,11 @@ pub trait Bus: Send + Sync {
     /// Makes sure of the topic first, also where there are no records.
     async fn publish(&self, topic: Topic, records: Vec<Record>) -> Result<(), Error>;
 
+    /// Whether a topic that keeps records has none: it is new, or was made anew. A bus that keeps nothing has nothing to lose.
+    async fn is_empty(&self, _topic: Topic) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// Follows a topic as a member of `group`.
     async fn subscribe(&self, group: &'static str, topic: Topic) -> Result<Box<dyn Subscription>, Error>;
 }

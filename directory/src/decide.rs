@@ -101,13 +101,27 @@ impl Directory {
         self.undecided(&ids).await
     }
 
-    /// Urgent events that have had no decision for a while and are no longer on their way: the safety net of reconcile.
-    pub async fn overdue_urgent(&self, older_than: DateTime<Utc>, limit: i64) -> Result<Vec<Undecided>> {
+    /// Events that should have had a decision by now: the safety net of reconcile. Urgent ones recorded before `older_than`; of
+    /// the bulk lane those that end access and are among `listened`, once the bus has had them and five minutes have passed.
+    pub async fn overdue(
+        &self,
+        older_than: DateTime<Utc>,
+        listened: &[EventType],
+        limit: i64,
+    ) -> Result<Vec<Undecided>> {
+        let ending: Vec<String> = listened.iter().filter(|t| t.ends_access()).map(|t| t.as_str().to_owned()).collect();
         let ids = sqlx::query_scalar!(
-            "SELECT e.event_id FROM ledger.events e LEFT JOIN ledger.decisions d ON d.event = e.id
-             WHERE e.lane = 0 AND d.event IS NULL AND e.recorded_at < $1 ORDER BY e.id LIMIT $2",
+            r#"(SELECT e.event_id AS "id!" FROM ledger.events e LEFT JOIN ledger.decisions d ON d.event = e.id
+                WHERE e.lane = 0 AND d.event IS NULL AND e.recorded_at < $1 ORDER BY e.id LIMIT $2)
+               UNION ALL
+               (SELECT e.event_id FROM ledger.events e LEFT JOIN ledger.decisions d ON d.event = e.id
+                WHERE e.lane = 1 AND e.type IN ('identity.suspended', 'identity.departed', 'identity.erased')
+                  AND e.type = ANY($3) AND d.event IS NULL AND e.recorded_at < $1 - interval '5 minutes'
+                  AND NOT EXISTS (SELECT FROM ledger.pending p WHERE p.lane = 1 AND p.id = e.id)
+                ORDER BY e.id LIMIT $2)"#,
             older_than,
-            limit
+            limit,
+            &ending
         )
         .fetch_all(&self.pool)
         .await?;

@@ -85,16 +85,17 @@ impl Directory {
     }
 
     /// Makes pending again what changed within the last `window`: an older revision may have come onto the topic behind a newer
-    /// one, and compaction would keep that. Returns how many subjects were not pending already.
-    pub async fn recall_cutoffs(&self, shard: i16, window: Duration) -> Result<u64> {
+    /// one, and compaction would keep that. Without a window, everybody: the topic has lost them. Returns how many subjects
+    /// were not pending already.
+    pub async fn recall_cutoffs(&self, shard: i16, window: Option<Duration>) -> Result<u64> {
         const { assert!(SHARDS == 1, "the only shard has every subject") };
         let done = sqlx::query!(
             "INSERT INTO ledger.pending_cutoffs (shard, subject_id, revision)
              SELECT $1, subject_id, revision FROM ledger.cutoff_subjects
-             WHERE changed_at > clock_timestamp() - make_interval(secs => $2) AND revision > 0
+             WHERE ($2::float8 IS NULL OR changed_at > clock_timestamp() - make_interval(secs => $2)) AND revision > 0
              ON CONFLICT (shard, subject_id) DO NOTHING",
             shard,
-            window.as_secs_f64()
+            window.map(|window| window.as_secs_f64())
         )
         .execute(&self.pool)
         .await?;

@@ -40,6 +40,9 @@ pub struct TokenRow {
     pub expires_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "crate::instant::ms_option")]
     pub revoked_at: Option<DateTime<Utc>>,
+    /// To the minute.
+    #[serde(serialize_with = "crate::instant::ms_option")]
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 /// A new token: a prefix that scanners for leaked secrets can know, then 64 hex digits.
@@ -79,15 +82,24 @@ impl Directory {
     pub async fn check_token(&self, kind: TokenKind, token: &str) -> Result<Option<String>> {
         let presented = hash(token);
         let row = sqlx::query!(
-            "SELECT name, hash FROM secrets.tokens WHERE hash = $1 AND kind = $2 AND revoked_at IS NULL
-               AND (expires_at IS NULL OR expires_at > clock_timestamp())",
+            r#"SELECT id, name, hash,
+                      last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS "stale!"
+               FROM secrets.tokens WHERE hash = $1 AND kind = $2 AND revoked_at IS NULL
+                 AND (expires_at IS NULL OR expires_at > clock_timestamp())"#,
             presented,
             kind.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
         // The index lookup compares digests of what was presented; the digest itself is compared in constant time.
-        Ok(row.filter(|r| bool::from(r.hash.ct_eq(&presented))).map(|r| r.name))
+        let Some(row) = row.filter(|r| bool::from(r.hash.ct_eq(&presented))) else { return Ok(None) };
+        if row.stale {
+            // To the minute, so that who calls often does not write each time.
+            sqlx::query!("UPDATE secrets.tokens SET last_used_at = clock_timestamp() WHERE id = $1", row.id)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(Some(row.name))
     }
 
     /// Whether this very token was ever stored, live or revoked: a revoked one is not made live again by a restart.
@@ -104,7 +116,7 @@ impl Directory {
     pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
         Ok(sqlx::query_as!(
             TokenRow,
-            "SELECT id, kind, name, created_at, expires_at, revoked_at FROM secrets.tokens ORDER BY created_at"
+            "SELECT id, kind, name, created_at, expires_at, revoked_at, last_used_at FROM secrets.tokens ORDER BY created_at"
         )
         .fetch_all(&self.pool)
         .await?)

@@ -38,7 +38,7 @@ impl Recall {
     async fn run(&mut self, relay: &Relay) -> directory::Result<()> {
         let late = self.later.is_some_and(|at| at <= Instant::now());
         if self.now || late {
-            let recalled = relay.directory.recall_cutoffs(0, RECENT).await?;
+            let recalled = relay.directory.recall_cutoffs(0, Some(RECENT)).await?;
             tracing::debug!(recalled, "what changed lately is published again");
             self.now = false;
             self.later = self.later.filter(|_| !late);
@@ -105,6 +105,13 @@ async fn step(relay: &Relay, lease: &mut Lease<'_>, recall: &mut Recall, positio
     if recall.now {
         // A topic that is not there is for subscribers one that cannot be read: it is made before anybody is revoked.
         relay.bus.publish(TOPIC, Vec::new()).await?;
+        if relay.bus.is_empty(TOPIC).await? {
+            // Whoever reads it from the start would let everybody pass.
+            let recalled = relay.directory.recall_cutoffs(0, None).await?;
+            if recalled > 0 {
+                tracing::warn!(recalled, "the topic of revocations was empty; every cutoff is published again");
+            }
+        }
     }
     recall.run(relay).await?;
     let limit = i64::try_from(BATCH).expect("a batch is small");

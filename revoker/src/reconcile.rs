@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lifecycle::Action;
+use lifecycle::{Action, EventType};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -40,11 +40,13 @@ impl Revoker {
         }
     }
 
-    /// Takes no input but the clock's: reads truth, decides urgent events recorded before `overdue` that nobody decided, makes
-    /// missing deliveries. Returns how much it repaired.
+    /// Takes no input but the clock's: reads truth, decides events recorded before `overdue` that nobody decided (of the bulk lane
+    /// who left, some minutes later), makes missing deliveries. Returns how much it repaired.
     pub async fn reconcile_once(&self, overdue: DateTime<Utc>) -> directory::Result<u64> {
         self.directory.forget_publications().await?;
-        let overdue = self.directory.overdue_urgent(overdue, LIMIT).await?;
+        let listened: Vec<EventType> =
+            EventType::ALL.iter().copied().filter(|event_type| self.policy.listens(*event_type)).collect();
+        let overdue = self.directory.overdue(overdue, &listened, LIMIT).await?;
         let made = self.judge_all(overdue, &HashMap::new()).await?;
         let decided = self.directory.decide(&made).await? as u64;
         // Told as the event would have told it, see `consume`.

@@ -1,6 +1,6 @@
 //! Revocation by hand, and who is let in to ask for it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::world::{Person, World, person, text};
 
 #[tokio::test]
@@ -85,4 +85,28 @@ async fn scim_lets_in_exactly_the_live_tokens_of_that_source() {
     }
     world.cli(&["token", "revoke", &text(&created["id"])]).await.expect_code(0);
     assert_eq!(world.scim_with("okta", &token).raw("GET", list, None).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_source_changes_its_token_without_a_moment_in_which_none_is_accepted() {
+    let world = World::start(|names| names.usual()).await;
+    let old = world.ask(&["token", "create", "--source", "okta"]).await;
+    let new = world.ask(&["token", "create", "--source", "okta", "--expires", "90d"]).await;
+    let uses = async |token: &Value| {
+        world.scim_with("okta", &text(&token["token"])).raw("GET", "/Users?count=1", None).await.status
+    };
+    let listed = async |token: &Value| {
+        let all = world.ask(&["token", "list"]).await;
+        all["items"].as_array().unwrap().iter().find(|t| t["id"] == token["id"]).cloned().unwrap()
+    };
+    assert_eq!((uses(&old).await, uses(&old).await), (200, 200));
+    assert!(listed(&old).await["last_used_at"].is_string(), "the old one is still in use");
+    assert!(listed(&new).await["last_used_at"].is_null(), "and the new one not yet");
+
+    assert_eq!(uses(&new).await, 200, "both are live");
+    assert!(listed(&new).await["last_used_at"].is_string());
+    world.cli(&["token", "revoke", &text(&old["id"])]).await.expect_code(0);
+    assert_eq!((uses(&old).await, uses(&new).await), (401, 200));
+    let short = world.ask(&["token", "create", "--source", "okta", "--expires", "1ms"]).await;
+    assert_eq!(uses(&short).await, 401, "it has expired");
 }

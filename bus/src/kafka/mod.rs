@@ -88,6 +88,11 @@ impl Bus for Kafka {
         self.publisher.publish(topic, &records).await
     }
 
+    async fn is_empty(&self, topic: Topic) -> Result<bool, Error> {
+        self.topics.ensure(topic).await?;
+        self.topics.ask(move |topics, inquiry| inquiry.is_empty(&topics.name(topic))).await
+    }
+
     /// Contacts nobody; the first [`next`](crate::Subscription::next) does, and waits while no broker answers.
     async fn subscribe(&self, group: &'static str, topic: Topic) -> Result<Box<dyn crate::Subscription>, Error> {
         let group = format!("{}.{group}.{}", self.config.group.as_str(), topic.as_str());

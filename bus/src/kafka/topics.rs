@@ -175,6 +175,20 @@ impl<'a> Inquiry<'a> {
         Ok(Seen { brokers, topic })
     }
 
+    /// Whether no record was ever written to any of its partitions, or none is left.
+    pub fn is_empty(&self, name: &str) -> Result<bool, Error> {
+        let partitions = self.look(name)?.topic.map_or(0, |found| found.partitions);
+        for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+            let (first, next) = self.client.fetch_watermarks(name, partition, PATIENCE).map_err(|error| {
+                Trouble::of(format!("partition {partition} of {name} could not be looked at"), error).unavailable()
+            })?;
+            if first < next {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Its settings; none if we may not see them, or the brokers have no way to ask.
     pub fn describe(&self, name: &str) -> Result<Option<Vec<(String, String)>>, Error> {
         let unavailable = |source: BoxError| {

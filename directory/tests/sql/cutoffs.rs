@@ -172,9 +172,9 @@ async fn an_urgent_event_without_a_decision_is_found_by_the_clock() {
     let event = suspended(&world, &ana).await;
     let now = world.revoker.now().await.unwrap();
     let long_ago = now - chrono::Duration::hours(1);
-    assert!(world.revoker.overdue_urgent(long_ago, 10).await.unwrap().is_empty(), "it may still be on its way");
-    let overdue = world.revoker.overdue_urgent(now, 10).await.unwrap();
+    assert!(world.revoker.overdue(long_ago, &[], 10).await.unwrap().is_empty(), "it may still be on its way");
+    let overdue = world.revoker.overdue(now, &[], 10).await.unwrap();
     assert_eq!(overdue.iter().map(|e| e.event_id).collect::<Vec<_>>(), [event]);
     decide_all(&world, &[event]).await;
-    assert!(world.revoker.overdue_urgent(now, 10).await.unwrap().is_empty());
+    assert!(world.revoker.overdue(now, &[], 10).await.unwrap().is_empty());
 }

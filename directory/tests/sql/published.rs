@@ -372,10 +372,10 @@ async fn what_changed_lately_can_be_recalled_and_nothing_else() {
     let (ana, bob) = (world.create("okta", person("ana")).await, world.create("okta", person("bob")).await);
     by_hand(&world, ana.identity_id, EVERYWHERE, &[WEB]).await;
     by_hand(&world, bob.identity_id, EVERYWHERE, &[WEB]).await;
-    assert_eq!(world.relay.recall_cutoffs(0, DAY).await.unwrap(), 0, "both are pending");
+    assert_eq!(world.relay.recall_cutoffs(0, Some(DAY)).await.unwrap(), 0, "both are pending");
     told(&world).await;
     let aged = "UPDATE ledger.cutoff_subjects SET changed_at = now() - interval '2 days' WHERE subject_id = $1";
     sqlx::query(aged).bind(bob.identity_id).execute(&world.owner).await.unwrap();
-    assert_eq!(world.relay.recall_cutoffs(0, DAY).await.unwrap(), 1);
+    assert_eq!(world.relay.recall_cutoffs(0, Some(DAY)).await.unwrap(), 1);
     assert_eq!(pending(&world).await.iter().map(|c| c.subject).collect::<Vec<_>>(), [ana.identity_id]);
 }

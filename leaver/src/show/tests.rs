@@ -314,7 +314,8 @@ fn plans() {
 fn tokens() {
     let token = |kind, name, expires: Option<&str>, revoked: Option<&str>| {
         json!({"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "kind": kind, "name": name, "created_at": "2026-11-01T09:00:00Z",
-               "expires_at": expires, "revoked_at": revoked})
+               "expires_at": expires, "revoked_at": revoked,
+               "last_used_at": (name == "okta").then_some("2026-11-20T08:00:00Z")})
     };
     let all: Vec<token::Token> = read(json!([
         token("source", "okta", None, None),

@@ -17,6 +17,7 @@ pub struct Token {
     pub name: String,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,7 +28,8 @@ pub struct Created {
 }
 
 pub fn list(tokens: &[Token], now: DateTime<Utc>, view: View) -> String {
-    let mut table = Table::new([text("ID"), text("KIND"), text("NAME"), text("STATE"), text("EXPIRES")]);
+    let mut table =
+        Table::new([text("ID"), text("KIND"), text("NAME"), text("STATE"), text("EXPIRES"), text("LAST USED")]);
     for token in tokens {
         let live_until = token.expires_at.filter(|_| token.revoked_at.is_none());
         let state = match (token.revoked_at, live_until) {
@@ -37,7 +39,8 @@ pub fn list(tokens: &[Token], now: DateTime<Utc>, view: View) -> String {
         };
         let expires = live_until.filter(|at| *at > now).map(|at| coming(at, now));
         let (id, name) = (Cell::dim(token.id), Cell::styled(&token.name, Style::Strong));
-        table.row([id, Cell::from(&token.kind), name, Cell::state(state), Cell::maybe(expires)]);
+        let used = token.last_used_at.map_or_else(Cell::absent, |at| Cell::dim(instant(at)));
+        table.row([id, Cell::from(&token.kind), name, Cell::state(state), Cell::maybe(expires), used]);
     }
     table.render(view)
 }

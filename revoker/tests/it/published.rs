@@ -148,6 +148,27 @@ async fn an_event_that_the_bus_lost_is_decided_by_reconcile_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn somebody_in_a_large_plan_whom_the_bus_lost_is_decided_by_reconcile_some_minutes_later() {
+    let web = Store::new();
+    let world = Setup::of([("web", &web)]).start().await;
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    world.wire.loses("identity.suspended");
+    let event = world.set_in_bulk(&ana, Standing::Inactive).await;
+    let gone = || async { world.wire.has_lost() && world.count("SELECT count(*) FROM ledger.pending").await == 0 };
+    eventually("the bus has acknowledged what it lost", gone).await;
+    let soon = Utc::now() + chrono::Duration::minutes(4);
+    assert_eq!(world.revoker.reconcile_once(soon).await.unwrap(), 0, "the lane of large plans may take a while");
+    assert_eq!(web.of_user("ana"), ["w1"]);
+
+    let late = Utc::now() + chrono::Duration::minutes(6);
+    assert_eq!(world.revoker.reconcile_once(late).await.unwrap(), 1);
+    world.until(event, "web", "settled").await;
+    assert_eq!(web.of_user("ana"), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_nobody_can_read_is_parked_before_the_batch_is_acknowledged() {
     let web = Store::new();
     let world = Setup::of([("web", &web)]).start().await;

@@ -163,13 +163,21 @@ impl World {
 
     /// The source says this of her now; returns the event.
     pub async fn set(&self, account: &AccountRow, standing: Standing) -> Uuid {
+        self.set_by(&cause(), account, standing).await
+    }
+
+    /// The same as part of a plan too large for the urgent lane.
+    pub async fn set_in_bulk(&self, account: &AccountRow, standing: Standing) -> Uuid {
+        self.set_by(&Cause { class: Class::Mass, ..cause() }, account, standing).await
+    }
+
+    async fn set_by(&self, cause: &Cause, account: &AccountRow, standing: Standing) -> Uuid {
         let name = account.profile.user_name.clone().unwrap();
         let change = |row: &AccountRow| {
             let native_id = row.native_id.clone();
             Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..facts(&name, standing) })
         };
-        let cause = cause();
-        self.sync.change_user(&cause, PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
+        self.sync.change_user(cause, PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
         self.latest(account).await
     }
 

@@ -1,8 +1,9 @@
 //! From one process to Kafka: only the configuration changes, and subscribers learn of what was before.
 
+use sqlx::Executor;
 use tests::world::{DATABASE, Role, Site, World, person, until};
 
-use super::stage::{PATIENTLY, about, nothing_is_pending};
+use super::stage::{ONE_EACH, PATIENTLY, about, database, nothing_is_pending, usual};
 
 #[tokio::test]
 async fn with_a_kafka_in_the_configuration_all_goes_on_and_earlier_revocations_are_told() {
@@ -55,5 +56,34 @@ async fn with_a_kafka_in_the_configuration_all_goes_on_and_earlier_revocations_a
         let subject = world.id_of(who).await;
         assert_eq!(about(&topics.events().await, &subject, "identity.departed").len(), 1, "{who}");
         assert_eq!(topics.revocations().await[&subject]["scopes"]["*"]["state"]["disabled"], true, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_of_revocations_that_was_lost_is_filled_again_with_every_cutoff() {
+    let mut world = World::apart(Site::new(usual).await, &ONE_EACH).await;
+    let okta = world.scim("okta");
+    let (ana, ben) = (okta.create(&person(1001, "ana")).await, okta.create(&person(1002, "ben")).await);
+    okta.deactivate(&ana).await;
+    okta.deactivate(&ben).await;
+    world.reached("ana", "web", "verified").await;
+    world.reached("ben", "web", "verified").await;
+    nothing_is_pending(&world).await;
+    // So long ago that nothing of it counts as having been on its way.
+    let mut database = database(world.site()).await;
+    database.execute("UPDATE ledger.cutoff_subjects SET changed_at = changed_at - interval '1 day'").await.unwrap();
+    let topics = world.site().names().topics();
+    assert_eq!(topics.revocations().await.len(), 2);
+
+    world.kill9();
+    topics.delete_one("revocations.v1").await;
+    assert!(topics.revocations().await.is_empty());
+    world.restart().await;
+    let told = until(PATIENTLY, "both revocations are told again", async || {
+        Some(topics.revocations().await).filter(|told| told.len() == 2)
+    })
+    .await;
+    for who in ["ana", "ben"] {
+        assert_eq!(told[&world.id_of(who).await]["scopes"]["*"]["state"]["disabled"], true, "{told:#?}");
     }
 }

@@ -11,6 +11,8 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use super::eventually;
+
 /// For what a broker answers in milliseconds.
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -82,7 +84,18 @@ impl Topics {
     /// Deletes all of them.
     pub(super) async fn delete(self) {
         let present = self.present();
-        let names: Vec<String> = present.iter().map(|name| format!("{}.{name}", self.prefix)).collect();
+        self.delete_these(&present).await;
+    }
+
+    /// Deletes a topic, named without its prefix, and waits until the broker knows nothing of it.
+    pub async fn delete_one(&self, name: &str) {
+        self.delete_these(&[name.to_owned()]).await;
+        let gone = async || !self.names().await.iter().any(|present| present == name);
+        eventually(WAIT, "the topic is gone", gone).await;
+    }
+
+    async fn delete_these(&self, names: &[String]) {
+        let names: Vec<String> = names.iter().map(|name| format!("{}.{name}", self.prefix)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let admin: AdminClient<DefaultClientContext> = config(&self.brokers).create().expect("a client of Kafka");
         if !names.is_empty() {
