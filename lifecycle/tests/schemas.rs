@@ -182,7 +182,7 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
     let downstreams = ["web".to_owned()];
     for (class, event) in [(Class::Hand, None), (Class::Prompt, Some(id)), (Class::Mass, Some(id))] {
         let order = Order { event, class, actions: &Action::ALL, downstreams: &downstreams };
-        schema.holds(&receipt::requested(&concerning, &order), &["/traceparent"]);
+        schema.holds(&receipt::requested(&concerning, &order), &["traceparent"]);
     }
     let states = [ReceiptState::Applied, ReceiptState::Verified, ReceiptState::Settled, ReceiptState::Stuck];
     for (step, state) in ReceiptType::ALL.into_iter().skip(1).zip(states) {
@@ -196,7 +196,7 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
             verified_at,
             settled_at: None,
         };
-        schema.holds(&receipt::step(&concerning, step, "web", &receipt), &["/traceparent"]);
+        schema.holds(&receipt::step(&concerning, step, "web", &receipt), &["traceparent"]);
     }
 }
 
