@@ -3,7 +3,7 @@
 # The committed .sqlx/ describes every query, so that no build needs a database.
 export SQLX_OFFLINE ?= true
 
-.PHONY: help up demo test check fmt keycloak services stop sqlx bench
+.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ stop: ## stop what `make services` and `make keycloak` started
 sqlx: ## write .sqlx/ anew, after a change of a query or a migration
 	@scripts/needs packages
 	@scripts/services with scripts/sqlx refresh
+
+metrics: ## write the table of docs/reference/metrics.md anew, after a change of a metric
+	@scripts/needs packages
+	cargo build --locked -p leaver
+	@LEAVER_WRITE_REFERENCE=1 scripts/services with \
+		cargo test --locked --quiet -p tests --test it the_reference_of_metrics_is_what_each_role_exports
 
 bench: ## measure the release build, on this machine
 	@scripts/needs packages

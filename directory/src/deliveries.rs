@@ -31,6 +31,8 @@ pub struct Leased {
     pub ended: HashSet<Vec<u8>>,
     /// The subject as expressions see it; `None` where no source knows it.
     pub identity: Option<IdentityView>,
+    /// When the latest of its revocations was decided.
+    pub decided_at: Option<DateTime<Utc>>,
     /// The W3C `traceparent` of what caused the latest of its revocations.
     pub trace: Option<String>,
 }
@@ -92,7 +94,7 @@ impl Directory {
     ) -> Result<Vec<Leased>> {
         let lease = Uuid::new_v4();
         let rows = sqlx::query!(
-            "UPDATE working.deliveries d SET lease = $4, lease_holder = $6,
+            r#"UPDATE working.deliveries d SET lease = $4, lease_holder = $6,
                  leased_until = clock_timestamp() + make_interval(secs => $5)
              FROM (SELECT subject_id, downstream FROM working.deliveries
                    WHERE downstream = $1 AND due_at <= clock_timestamp() AND class <= $2
@@ -101,8 +103,9 @@ impl Directory {
              WHERE d.subject_id = due.subject_id AND d.downstream = due.downstream
              RETURNING d.subject_id, d.turn, d.class, d.wanted, d.delivered, d.waiting, d.answered, d.settled, d.sweeps_done,
                        d.applied_at, d.attempts,
-                       (SELECT v.trace FROM ledger.revocations v
-                        WHERE v.id = coalesce(d.waiting[cardinality(d.waiting)], d.answered[cardinality(d.answered)]))",
+                       (SELECT (v.decided_at, v.trace) FROM ledger.revocations v
+                        WHERE v.id = coalesce(d.waiting[cardinality(d.waiting)], d.answered[cardinality(d.answered)]))
+                       AS "latest: (DateTime<Utc>, Option<String>)""#,
             downstream,
             up_to,
             limit,
@@ -120,6 +123,7 @@ impl Directory {
         let (mut ended, mut views) = tokio::try_join!(self.ended(downstream, &subjects), self.views(&subjects))?;
         rows.into_iter()
             .map(|r| {
+                let (decided_at, trace) = r.latest.unzip();
                 Ok(Leased {
                     subject: r.subject_id,
                     lease,
@@ -135,7 +139,8 @@ impl Directory {
                     attempts: r.attempts.unsigned_abs(),
                     ended: ended.remove(&r.subject_id).unwrap_or_default(),
                     identity: views.remove(&r.subject_id),
-                    trace: r.trace,
+                    decided_at,
+                    trace: trace.flatten(),
                 })
             })
             .collect()

@@ -58,10 +58,14 @@ impl Probes {
         let owing = parts.owing().cloned();
         if owing.is_some() {
             registry.register(OWED, "Deliveries that a downstream has not answered", gauges.owed.clone());
-            registry.register(STUCK, "Deliveries that need a person", gauges.stuck.clone());
+            registry.register(STUCK, "Of the deliveries owed, those that need a person", gauges.stuck.clone());
         }
-        registry.register(PENDING, "Events that the bus has not acknowledged, by lane", gauges.pending.clone());
-        registry.register(PENDING_OLDEST, "How long the oldest of these has been waiting", gauges.oldest.clone());
+        registry.register(PENDING, "Events that the bus has not acknowledged", gauges.pending.clone());
+        registry.register(
+            PENDING_OLDEST,
+            "How long the oldest event has waited that the bus has not acknowledged",
+            gauges.oldest.clone(),
+        );
         let (serving, relay) = (parts.serving().clone(), parts.relay.directory.clone());
         let downstreams = config.downstreams.keys().cloned().collect();
         Self { serving, relay, owing, downstreams, registry: Arc::new(registry), gauges }

@@ -36,7 +36,11 @@ impl Metrics {
             "Pending rows that were read; far more than published means reading again",
             metrics.read.clone(),
         );
-        registry.register(PARKED, "Records that the bus will never take, parked", metrics.parked.clone());
+        registry.register(
+            PARKED,
+            "Records that the bus will never take; they are in `ledger.parked`",
+            metrics.parked.clone(),
+        );
         registry.register(
             FAILURES,
             "Publishes and reads that failed; all of it stays pending",

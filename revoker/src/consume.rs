@@ -65,11 +65,22 @@ impl Revoker {
         let made = self.judge_all(events, &told).await?;
         if !made.is_empty() {
             self.metrics.decisions.inc_by(self.directory.decide(&made).await? as u64);
+            self.measure_decided(&made, &told);
         }
         // Also of those just decided: who was renamed while that was being written had no cutoffs yet that one could see.
         let subjects: BTreeSet<Uuid> = records.iter().map(|r| r.record.key).collect();
         self.directory.rename(&Vec::from_iter(subjects)).await?;
         Ok(())
+    }
+
+    /// Only of what the bus told: a suspension that was decided early, for its reinstatement, is yet to come.
+    fn measure_decided(&self, made: &[Made], told: &Told) {
+        let now = Utc::now();
+        for Made { event, .. } in made {
+            let Some(published) = told.get(&event.event_id) else { continue };
+            let lane = if event.urgent { Lane::Urgent } else { Lane::Bulk };
+            self.metrics.decided(lane, event.recorded_at, *published, now);
+        }
     }
 
     /// Decides events; before a reinstatement the suspension that it ends, should that one come later. What the bus did not

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use directory::{Answer, Leased};
+use directory::{Answer, Leased, Outcome};
 use downstreams::Finds;
 use lifecycle::Class;
 use lifecycle::delivery::retry_delay;
@@ -142,6 +142,7 @@ impl Revoker {
         for answer in answers {
             self.metrics.ended(&target.name, answer.ended, answer.resurrected, answer.collateral);
             let Some(leased) = leased.get(&answer.subject) else { continue };
+            self.measure_hops(target, leased, answer);
             if let (true, Some(at), Some(committed)) = (answer.first, answer.verified_at, leased.wanted.sessions_before)
             {
                 self.metrics.verified(&target.name, committed, at, leased.trace.as_deref());
@@ -149,6 +150,22 @@ impl Revoker {
             if answer.resurrected > 0 {
                 tracing::warn!(subject.id = %answer.subject, downstream.name = target.name, sessions = answer.resurrected, "ended sessions came back and were ended again");
             }
+        }
+    }
+
+    fn measure_hops(&self, target: &Target, leased: &Leased, answer: &Answer) {
+        if answer.first {
+            if let Some(decided) = leased.decided_at {
+                self.metrics.answered(&target.name, "applied", decided, answer.applied_at);
+            }
+            if let Some(verified) = answer.verified_at {
+                self.metrics.answered(&target.name, "verified", answer.applied_at, verified);
+            }
+        }
+        let settles = answer.outcome == Outcome::Settled && (answer.first || !leased.settled);
+        // The sweeps count from `applied`, and nothing here knows any more when the re-read after it was.
+        if settles && let Some(settled) = answer.verified_at {
+            self.metrics.answered(&target.name, "settled", answer.applied_at, settled);
         }
     }
 

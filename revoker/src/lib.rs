@@ -23,7 +23,7 @@ use policy::{Policy, SubjectExpression};
 
 pub use announce::publishing;
 pub use config::Config;
-pub use metrics::Metrics;
+pub use metrics::{Hops, Metrics};
 pub use outage::Outage;
 
 /// The bus group of the revoker.

@@ -1,9 +1,11 @@
 //! What the revoker measures. Labels are names from the configuration, never people.
 
 use chrono::{DateTime, Utc};
+use lifecycle::Lane;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 /// The headline: verified − committed.
@@ -22,9 +24,14 @@ pub const PARKED: &str = "leaver_revoker_parked";
 type Seconds = HistogramWithExemplars<[(&'static str, String); 1]>;
 type ByDownstream = [(&'static str, String); 1];
 
+/// Seconds since the hop before, by hop (as in `identity trace`) and by where. One metric of the whole way, so it comes from
+/// who registers it; here it gets the hops from the bus on.
+pub type Hops = Family<[(&'static str, String); 2], Histogram, fn() -> Histogram>;
+
 /// Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    hops: Hops,
     seconds: Family<ByDownstream, Seconds, fn() -> Seconds>,
     ended: Family<ByDownstream, Counter>,
     resurrected: Family<ByDownstream, Counter>,
@@ -49,6 +56,9 @@ impl Metrics {
         for name in downstreams {
             let label = label(name);
             drop(self.seconds.get_or_create(&label));
+            for hop in ["applied", "verified", "settled"] {
+                drop(self.hops.get_or_create(&at(hop, "downstream", name)));
+            }
             for family in [&self.ended, &self.resurrected, &self.collateral, &self.failures, &self.no_mapping] {
                 drop(family.get_or_create(&label));
             }
@@ -56,8 +66,14 @@ impl Metrics {
         self
     }
 
-    pub fn register(registry: &mut Registry) -> Self {
+    pub fn register(registry: &mut Registry, hops: Hops) -> Self {
+        for lane in Lane::ALL {
+            for hop in ["published", "decided"] {
+                drop(hops.get_or_create(&at(hop, "lane", lane.as_str())));
+            }
+        }
         let metrics = Self {
+            hops,
             seconds: Family::new_with_constructor(seconds as fn() -> Seconds),
             ended: Family::default(),
             resurrected: Family::default(),
@@ -71,7 +87,7 @@ impl Metrics {
         };
         registry.register(
             REVOCATION_SECONDS,
-            "From the committed change to the verified end of its sessions",
+            "From the committed change to the verified end of its sessions: the headline",
             metrics.seconds.clone(),
         );
         registry.register(SESSIONS_ENDED, "Sessions that a downstream ended", metrics.ended.clone());
@@ -90,15 +106,27 @@ impl Metrics {
             "Passes that a downstream refused or did not answer",
             metrics.failures.clone(),
         );
-        registry.register(NO_MAPPING, "Deliveries whose subject expression gave no value", metrics.no_mapping.clone());
+        registry.register(
+            NO_MAPPING,
+            "Deliveries whose `subject` expression gave no value",
+            metrics.no_mapping.clone(),
+        );
         registry.register(DECISIONS, "Events decided", metrics.decisions.clone());
         registry.register(
             BREAK_GLASS,
-            "Events that would have ended a break-glass identity",
+            "Decisions that spared somebody named in `break_glass`",
             metrics.break_glass.clone(),
         );
-        registry.register(RECONCILED, "Deliveries and decisions that only reconcile found", metrics.reconciled.clone());
-        registry.register(PARKED, "Records of the bus that nobody can read, parked", metrics.parked.clone());
+        registry.register(
+            RECONCILED,
+            "What only reconcile found: decisions and deliveries that no event had brought",
+            metrics.reconciled.clone(),
+        );
+        registry.register(
+            PARKED,
+            "Records of the bus that nobody can read; they are in `ledger.parked`",
+            metrics.parked.clone(),
+        );
         metrics
     }
 
@@ -109,11 +137,26 @@ impl Metrics {
         verified: DateTime<Utc>,
         trace: Option<&str>,
     ) {
-        let seconds = (verified - committed).num_microseconds().unwrap_or(i64::MAX).max(0);
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of a latency are far below 2^52")]
-        let seconds = seconds as f64 / 1e6;
+        let seconds = between(committed, verified);
         let exemplar = trace.and_then(bus::trace::id).map(|id| [("trace_id", id.to_owned())]);
         self.seconds.get_or_create(&label(downstream)).observe(seconds, exemplar, Some(verified.into()));
+    }
+
+    /// The decision of an event that the bus told is durable.
+    pub(crate) fn decided(
+        &self,
+        lane: Lane,
+        committed: DateTime<Utc>,
+        published: DateTime<Utc>,
+        decided: DateTime<Utc>,
+    ) {
+        self.hops.get_or_create(&at("published", "lane", lane.as_str())).observe(between(committed, published));
+        self.hops.get_or_create(&at("decided", "lane", lane.as_str())).observe(between(published, decided));
+    }
+
+    /// A downstream's answer is durable: `hop` was reached.
+    pub(crate) fn answered(&self, downstream: &str, hop: &'static str, before: DateTime<Utc>, reached: DateTime<Utc>) {
+        self.hops.get_or_create(&at(hop, "downstream", downstream)).observe(between(before, reached));
     }
 
     pub(crate) fn ended(&self, downstream: &str, ended: u32, resurrected: u32, collateral: u32) {
@@ -129,6 +172,15 @@ impl Metrics {
     pub(crate) fn unmapped(&self, downstream: &str) {
         self.no_mapping.get_or_create(&label(downstream)).inc();
     }
+}
+
+/// Zero where the clocks of two machines disagree by more than the hop took.
+fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    (to - from).to_std().unwrap_or_default().as_secs_f64()
+}
+
+fn at(hop: &str, place: &'static str, name: &str) -> [(&'static str, String); 2] {
+    [("hop", hop.to_owned()), (place, name.to_owned())]
 }
 
 fn label(downstream: &str) -> ByDownstream {

@@ -17,7 +17,7 @@ use directory::{Burst, Directory};
 use lifecycle::Secret;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
-pub use metrics::Metrics;
+pub use metrics::{Hops, Metrics};
 pub use run::{Outcome, RunReport};
 pub use schedule::{next_after, parse as parse_schedule};
 
@@ -60,11 +60,13 @@ impl SyncWorker {
         for (name, config) in sources {
             match config.connector.build(config.timezone)? {
                 Connector::Pull(connector) => {
+                    metrics.pulls(name);
                     let fingerprint = config.connector.fingerprint();
                     let source = Pulled { name: name.clone(), config: config.clone(), connector, fingerprint };
                     pulled.insert(name.clone(), Arc::new(source));
                 }
                 Connector::Push(push) => {
+                    metrics.receives(name);
                     let Brake { burst, .. } = &config.brake;
                     let burst = Burst { count: burst.count, window: burst.window };
                     pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst });

@@ -1,6 +1,7 @@
 //! What the sync worker measures. Labels are names from the configuration, never people.
 
 use chrono::{DateTime, Utc};
+use directory::Cause;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -13,12 +14,17 @@ pub const HELD: &str = "leaver_plans_held";
 pub const PARKED: &str = "leaver_records_parked";
 pub const SCIM_REQUESTS: &str = "leaver_scim_requests";
 
+/// Seconds since the hop before, by hop (as in `identity trace`) and by where. One metric of the whole way, so it comes from
+/// who registers it; here it gets the hops up to the commit.
+pub type Hops = Family<[(&'static str, String); 2], Histogram, fn() -> Histogram>;
+
 type BySource = [(&'static str, String); 1];
 type BySourceAndOutcome = [(&'static str, String); 2];
 
 /// Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    hops: Hops,
     lag: Family<BySource, Histogram, fn() -> Histogram>,
     runs: Family<BySourceAndOutcome, Counter>,
     held: Family<BySource, Counter>,
@@ -31,42 +37,65 @@ fn seconds() -> Histogram {
 }
 
 impl Metrics {
-    /// The series of these sources begin at 0, so that the first of everything is an increase.
-    #[must_use]
-    pub fn of<'a>(self, sources: impl IntoIterator<Item = &'a String>) -> Self {
-        for name in sources {
-            let label = [("source", name.clone())];
-            drop(self.lag.get_or_create(&label));
-            drop(self.held.get_or_create(&label));
-            drop(self.parked.get_or_create(&label));
+    /// The series of a source that is read begin at 0, so that the first of everything is an increase.
+    pub(crate) fn pulls(&self, source: &str) {
+        self.begins(source);
+        for outcome in ["complete", "held", "failed"] {
+            drop(self.runs.get_or_create(&of(source, outcome)));
         }
-        self
     }
 
-    pub fn register(registry: &mut Registry) -> Self {
+    /// The same for a source that pushes. It says nothing of when a change took effect but by pushing it.
+    pub(crate) fn receives(&self, source: &str) {
+        self.begins(source);
+        drop(self.lag.get_or_create(&[("source", source.to_owned())]));
+        drop(self.hops.get_or_create(&at("received", source)));
+        for outcome in ["ok", "refused", "failed"] {
+            drop(self.scim.get_or_create(&of(source, outcome)));
+        }
+    }
+
+    fn begins(&self, source: &str) {
+        drop(self.hops.get_or_create(&at("committed", source)));
+        for family in [&self.held, &self.parked] {
+            drop(family.get_or_create(&[("source", source.to_owned())]));
+        }
+    }
+
+    pub fn register(registry: &mut Registry, hops: Hops) -> Self {
         let metrics = Self {
+            hops,
             lag: Family::new_with_constructor(seconds as fn() -> Histogram),
             runs: Family::default(),
             held: Family::default(),
             parked: Family::default(),
             scim: Family::default(),
         };
-        registry.register(SOURCE_LAG_SECONDS, "From the change at the source to its commit here", metrics.lag.clone());
-        registry.register(RUNS, "Runs of pulled sources, by outcome", metrics.runs.clone());
+        registry.register(
+            SOURCE_LAG_SECONDS,
+            "From the change at the source to its commit here, where the source says when",
+            metrics.lag.clone(),
+        );
+        registry.register(RUNS, "Runs of pulled sources: `complete`, `held`, `failed`", metrics.runs.clone());
         registry.register(HELD, "Plans that the brake held", metrics.held.clone());
         registry.register(PARKED, "Records that could not be understood", metrics.parked.clone());
-        registry.register(SCIM_REQUESTS, "SCIM requests, by outcome", metrics.scim.clone());
+        registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`", metrics.scim.clone());
         metrics
     }
 
-    pub(crate) fn lag(&self, source: &str, effective: DateTime<Utc>) {
-        let lag = (Utc::now() - effective).num_milliseconds().max(0);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a lag are far below 2^52")]
-        self.lag.get_or_create(&[("source", source.to_owned())]).observe(lag as f64 / 1e3);
+    /// What `cause` brought was committed just now.
+    pub(crate) fn committed(&self, cause: &Cause) {
+        let now = Utc::now();
+        let (Some(source), Some(received)) = (&cause.source, cause.received_at) else { return };
+        if let Some(effective) = cause.effective_at {
+            self.lag.get_or_create(&[("source", source.clone())]).observe(between(effective, now));
+            self.hops.get_or_create(&at("received", source)).observe(between(effective, received));
+        }
+        self.hops.get_or_create(&at("committed", source)).observe(between(received, now));
     }
 
     pub(crate) fn run(&self, source: &str, outcome: &str) {
-        self.runs.get_or_create(&[("source", source.to_owned()), ("outcome", outcome.to_owned())]).inc();
+        self.runs.get_or_create(&of(source, outcome)).inc();
     }
 
     pub(crate) fn held(&self, source: &str) {
@@ -78,6 +107,19 @@ impl Metrics {
     }
 
     pub(crate) fn scim(&self, source: &str, outcome: &'static str) {
-        self.scim.get_or_create(&[("source", source.to_owned()), ("outcome", outcome.to_owned())]).inc();
+        self.scim.get_or_create(&of(source, outcome)).inc();
     }
+}
+
+/// Zero where the clocks of two machines disagree by more than the hop took.
+fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    (to - from).to_std().unwrap_or_default().as_secs_f64()
+}
+
+fn at(hop: &str, source: &str) -> [(&'static str, String); 2] {
+    [("hop", hop.to_owned()), ("source", source.to_owned())]
+}
+
+fn of(source: &str, outcome: &str) -> BySourceAndOutcome {
+    [("source", source.to_owned()), ("outcome", outcome.to_owned())]
 }

@@ -121,6 +121,9 @@ impl SyncWorker {
             rows += (accounts.len() + seen_only.len()) as u64;
             let page = Page { run, fence, accounts: &accounts, seen_only: &seen_only, baseline };
             let applied = self.directory.apply_page(&cause(Class::Mass), &page).await?;
+            if applied.events > 0 {
+                self.metrics.committed(&cause(Class::Mass));
+            }
             total.created += applied.created;
             total.updated += applied.updated;
             total.unchanged += applied.unchanged;
@@ -170,10 +173,13 @@ impl SyncWorker {
             report.plan = Some(self.hold(&cause(class), fence, source, &report, &reasons, end.rows).await?);
             report.outcome = Outcome::Held;
         } else {
-            match coverage {
+            let released = match coverage {
                 Coverage::Snapshot => self.directory.release_all(&cause(class), fence).await?,
                 Coverage::Delta => self.directory.release_unplanned(&cause(class), fence).await?,
             };
+            if released > 0 {
+                self.metrics.committed(&cause(class));
+            }
         }
         self.directory.finish_complete(&cause(class), fence, &end).await?;
         Ok(report)

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use directory::{Directory, RequestKind, Role, SourceRules, Sources, Wake};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use sync_worker::{Metrics, SyncWorker};
+use sync_worker::{Hops, Metrics, SyncWorker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -65,7 +66,7 @@ impl Site {
         let directory = self.directory(Role::Sync).await;
         directory.register_sources().await.unwrap();
         let config = config(self.folder.path(), schedule);
-        let metrics = Metrics::register(&mut Registry::default());
+        let metrics = Metrics::register(&mut Registry::default(), Hops::new_with_constructor(|| Histogram::new([])));
         let worker = SyncWorker::new(directory.clone(), &config, metrics, name.to_owned()).unwrap();
         let (worker, stop) = (Arc::new(worker), CancellationToken::new());
         let source = worker.pulled["people"].clone();

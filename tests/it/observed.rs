@@ -1,7 +1,7 @@
 //! What operators see: probes and metrics answer, and nothing that they see tells who people are.
 
 use sqlx::{Connection, PgConnection};
-use tests::world::{Person, Site, World, person};
+use tests::world::{Person, SOON, Site, World, eventually, person};
 
 #[tokio::test]
 async fn probes_and_metrics_answer_and_show_how_long_a_revocation_took() {
@@ -19,6 +19,39 @@ async fn probes_and_metrics_answer_and_show_how_long_a_revocation_took() {
             && line.ends_with(" 1")
     });
     assert!(counted, "{metrics}");
+}
+
+#[tokio::test]
+async fn the_metrics_tell_how_long_each_hop_took() {
+    let world = World::start(|names| names.usual()).await;
+    let people = [person(1001, "ana"), person(1002, "ben")];
+    world.hr(&people).await.expect_code(0);
+    let account = world.scim("okta").create(&people[0]).await;
+    world.scim("okta").deactivate(&account).await;
+    world.reached("ana", "web", "settled").await;
+    let probes = world.probes();
+    let count = async |labels: &str| probes.metric("leaver_hop_seconds_count", labels).await;
+    let sum = async |labels: &str| probes.metric("leaver_hop_seconds_sum", labels).await;
+    // A receipt is read as soon as it is durable, and measured just after that.
+    let settled = async || count("hop=\"settled\",downstream=\"web\"").await == 1.0;
+    eventually(SOON, "the last hop is measured", settled).await;
+    for (labels, expected) in [
+        ("hop=\"received\",source=\"okta\"", 2.0),
+        ("hop=\"committed\",source=\"okta\"", 2.0),
+        ("hop=\"committed\",source=\"people\"", 1.0),
+        ("hop=\"published\",lane=\"urgent\"", 1.0),
+        ("hop=\"decided\",lane=\"urgent\"", 1.0),
+        ("hop=\"applied\",downstream=\"web\"", 1.0),
+        ("hop=\"verified\",downstream=\"web\"", 1.0),
+    ] {
+        assert_eq!(count(labels).await, expected, "{labels}");
+    }
+    let whole = probes.metric("leaver_revocation_seconds_sum", "downstream=\"web\"").await;
+    let (applied, verified) = (sum("hop=\"applied\"").await, sum("hop=\"verified\"").await);
+    assert!(applied > 0.0 && applied + verified <= whole, "{applied} and {verified} are parts of {whole}");
+    assert!(sum("hop=\"published\"").await <= whole);
+    // The series ends a second after the first pass.
+    assert!(sum("hop=\"settled\"").await >= 1.0);
 }
 
 #[tokio::test]
@@ -101,7 +134,11 @@ async fn what_is_configured_is_counted_from_zero() {
         "leaver_deliveries_owed{downstream=\"web\"} 0",
         "leaver_revocation_seconds_count{downstream=\"web\"} 0",
         "leaver_sessions_resurrected_total{downstream=\"web\"} 0",
+        "leaver_hop_seconds_count{hop=\"decided\",lane=\"urgent\"} 0",
+        "leaver_hop_seconds_count{hop=\"settled\",downstream=\"web\"} 0",
         "leaver_plans_held_total{source=\"people\"} 0",
+        "leaver_source_runs_total{source=\"people\",outcome=\"failed\"} 0",
+        "leaver_scim_requests_total{source=\"okta\",outcome=\"refused\"} 0",
         "leaver_relay_failures_total{topic=\"lifecycle.urgent.v1\"} 0",
     ] {
         assert!(metrics.lines().any(|line| line == series), "{series} is missing\n{metrics}");

@@ -100,6 +100,7 @@ pub(crate) struct Consumer {
 impl Consumer {
     /// Starts the thread. It ends with [`Shared::stop`].
     pub fn start(self) -> Result<(mpsc::UnboundedReceiver<Polled>, Arc<Shared>), Error> {
+        self.health.metrics.follows(self.topic);
         let (sender, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let run = {

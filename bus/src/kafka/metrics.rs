@@ -32,17 +32,33 @@ pub struct Metrics {
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register(PUBLISHED, "Records that the brokers acknowledged, by topic", metrics.published.clone());
-        registry.register(REFUSED, "Records that the brokers will never take, by topic", metrics.refused.clone());
-        registry.register(UNREADABLE, "Records that nobody can understand, by topic", metrics.unreadable.clone());
+        // From 0, so that the first of everything is an increase.
+        for topic in Topic::ALL {
+            metrics.published(topic, 0);
+            metrics.refused(topic, 0);
+        }
+        registry.register(
+            PUBLISHED,
+            "Records that the brokers acknowledged; like all of `leaver_bus`, with Kafka only",
+            metrics.published.clone(),
+        );
+        registry.register(REFUSED, "Records that the brokers will never take", metrics.refused.clone());
+        registry.register(UNREADABLE, "Records that nobody can understand", metrics.unreadable.clone());
         registry.register(BROKER_ERRORS, "Errors of brokers and of the way to them", metrics.broker_errors.clone());
-        registry.register(REBALANCES, "Changes of who follows which partitions, by topic", metrics.rebalances.clone());
+        registry.register(REBALANCES, "Changes of who follows which partitions", metrics.rebalances.clone());
         registry.register(
             LAG,
-            "Records not yet acknowledged in the partitions that this process follows, by topic",
+            "Records not yet acknowledged in the partitions that this process follows",
             metrics.lag.clone(),
         );
         metrics
+    }
+
+    /// A consumer of this topic begins: what it counts does so from 0.
+    pub(crate) fn follows(&self, topic: Topic) {
+        for family in [&self.unreadable, &self.rebalances] {
+            drop(family.get_or_create(&label(topic)));
+        }
     }
 
     pub(crate) fn published(&self, topic: Topic, count: usize) {

@@ -3,6 +3,7 @@
 mod banner;
 mod database;
 mod home;
+mod hops;
 mod listeners;
 mod lock;
 mod loops;

@@ -15,7 +15,7 @@ use revoker::{GROUP, Revoker, Target};
 use sha2::{Digest, Sha256};
 use sync_worker::{Lifecycle, SyncWorker};
 
-use super::{Home, Hosted, Role};
+use super::{Home, Hosted, Role, hops};
 use crate::config::{Config, Publish};
 
 /// Connections of each pool: about 16 are as fast as more, and far steadier.
@@ -70,12 +70,13 @@ impl Parts {
                 .with_context(|| format!("the database refuses the role of {role:?}"))
         };
         let mut registry = Registry::default();
+        let hops = hops::register(&mut registry);
         let bus = bus(config, home, &mut registry);
         let subscribers = Subscribers::of(config)?;
         let sync = if hosted.hosts(Role::SyncWorker) {
             let directory = open(directory::Role::Sync, SYNC).await?;
             directory.register_sources().await?;
-            let metrics = sync_worker::Metrics::register(&mut registry).of(config.sources.keys());
+            let metrics = sync_worker::Metrics::register(&mut registry, hops.clone());
             Some(Arc::new(SyncWorker::new(directory, &config.sources, metrics, home.holder())?))
         } else {
             None
@@ -92,7 +93,7 @@ impl Parts {
                 policy: config.rules.clone(),
                 targets,
                 break_glass: config.break_glass.clone(),
-                metrics: revoker::Metrics::register(&mut registry).of(config.downstreams.keys()),
+                metrics: revoker::Metrics::register(&mut registry, hops).of(config.downstreams.keys()),
             }))
         } else {
             None

@@ -9,9 +9,10 @@ use directory::{AccountRow, Burst, Cause, Directory, MemberChange, RequestKind, 
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Class, GroupFacts, Lane, Standing};
 use policy::{Names, Policy, SubjectExpression};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use relay::Relay;
-use revoker::{GROUP, Metrics, Revoker, Target};
+use revoker::{GROUP, Hops, Metrics, Revoker, Target};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
@@ -75,7 +76,7 @@ impl Setup {
             policy: Arc::new(self.policy),
             targets,
             break_glass: self.break_glass,
-            metrics: Metrics::register(&mut registry),
+            metrics: Metrics::register(&mut registry, Hops::new_with_constructor(|| Histogram::new([]))),
         };
         let wire = Wire::over(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
         let relay = Relay {

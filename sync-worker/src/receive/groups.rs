@@ -34,7 +34,9 @@ pub(super) async fn create(
             display_name: group.display_name,
             attributes: group.resource,
         };
-        let row = shared.worker.directory.create_group(&cause(&source, "SCIM POST"), &facts, &members).await?;
+        let cause = cause(&source, "SCIM POST");
+        let row = shared.worker.directory.create_group(&cause, &facts, &members).await?;
+        shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::CREATED, true).await
     };
     shared.counted(&source, "POST /Groups", done.await).await
@@ -57,12 +59,10 @@ pub(super) async fn replace(
             display_name: group.display_name.clone(),
             attributes: group.resource.clone(),
         };
-        let row = shared
-            .worker
-            .directory
-            .change_group(&cause(&source, "SCIM PUT"), &id, becomes, &members)
-            .await?
-            .ok_or_else(Refusal::not_found)?;
+        let cause = cause(&source, "SCIM PUT");
+        let changed = shared.worker.directory.change_group(&cause, &id, becomes, &members).await?;
+        let row = changed.ok_or_else(Refusal::not_found)?;
+        shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::OK, true).await
     };
     shared.counted(&source, "PUT /Groups", done.await).await
@@ -87,12 +87,10 @@ pub(super) async fn patch(
             display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
             attributes: attributes.clone(),
         };
-        shared
-            .worker
-            .directory
-            .change_group(&cause(&source, "SCIM PATCH"), &id, becomes, &members)
-            .await?
-            .ok_or_else(Refusal::not_found)?;
+        let cause = cause(&source, "SCIM PATCH");
+        let changed = shared.worker.directory.change_group(&cause, &id, becomes, &members).await?;
+        changed.ok_or_else(Refusal::not_found)?;
+        shared.worker.metrics.committed(&cause);
         Ok(no_content())
     };
     shared.counted(&source, "PATCH /Groups", done.await).await
@@ -105,7 +103,9 @@ pub(super) async fn delete(
 ) -> Answer {
     shared.admit(&source, &headers).await?;
     let done = async {
-        if shared.worker.directory.delete_group(&cause(&source, "SCIM DELETE"), &id).await? {
+        let cause = cause(&source, "SCIM DELETE");
+        if shared.worker.directory.delete_group(&cause, &id).await? {
+            shared.worker.metrics.committed(&cause);
             Ok(no_content())
         } else {
             Err(Refusal::not_found())

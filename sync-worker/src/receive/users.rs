@@ -66,7 +66,9 @@ pub(super) async fn delete(
 ) -> Answer {
     shared.admit(&source, &headers).await?;
     let done = async {
-        if shared.worker.directory.delete_user(&cause(&source, "SCIM DELETE"), shared.burst(&source), &id).await? {
+        let cause = cause(&source, "SCIM DELETE");
+        if shared.worker.directory.delete_user(&cause, shared.burst(&source), &id).await? {
+            shared.worker.metrics.committed(&cause);
             Ok(no_content())
         } else {
             Err(Refusal::not_found())
@@ -110,7 +112,9 @@ impl Shared {
         let user = User::parse(&body(bytes, USER_BODY)?)?;
         let standing = stated(&user, Standing::Active);
         let facts = facts(user, directory::new_id(), standing);
-        let row = self.worker.directory.create_user(&cause(source, "SCIM POST"), self.burst(source), &facts).await?;
+        let cause = cause(source, "SCIM POST");
+        let row = self.worker.directory.create_user(&cause, self.burst(source), &facts).await?;
+        self.worker.metrics.committed(&cause);
         let location = self.location(source, &row);
         Ok(resource(StatusCode::CREATED, &render(&row, &location), &row.version.to_string(), &location))
     }
@@ -136,10 +140,8 @@ impl Shared {
             .change_user(&cause, self.burst(source), id, becomes)
             .await?
             .ok_or_else(Refusal::not_found)??;
+        self.worker.metrics.committed(&cause);
         let location = self.location(source, &row);
-        if let Some(effective) = cause.effective_at {
-            self.worker.metrics.lag(source, effective);
-        }
         Ok(resource(StatusCode::OK, &render(&row, &location), &row.version.to_string(), &location))
     }
 

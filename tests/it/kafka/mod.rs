@@ -8,6 +8,7 @@ mod leases;
 mod lost_message;
 mod personal_data;
 mod postgres_outage;
+mod reference;
 mod refused;
 mod relay_killed;
 mod revoker_killed;
