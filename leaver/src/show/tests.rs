@@ -324,11 +324,11 @@ fn tokens() {
         token("admin", "ben", Some("2027-02-19T09:14:00Z"), Some("2026-11-20T09:14:00Z")),
     ]));
     assert_snapshot!(token::list(&all, now(), TERMINAL), @r"
-    ID                                    KIND    NAME   STATE    EXPIRES
-    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  source  okta   live     -
-    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   jo     live     in 90d
-    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   first  expired  -
-    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   ben    revoked  -
+    ID                                    KIND    NAME   STATE    EXPIRES  LAST USED
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  source  okta   live     -        2026-11-20T08:00:00.000Z
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   jo     live     in 90d   -
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   first  expired  -        -
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  admin   ben    revoked  -        -
     ");
     let made: token::Created =
         read(json!({"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "token": "leaver_00", "source": "okta",
