@@ -224,9 +224,16 @@ impl Directory {
 }
 
 async fn forget(connection: &mut PgConnection, shard: i16, ids: &[i64]) -> Result<()> {
-    sqlx::query!("DELETE FROM ledger.pending_receipts WHERE shard = $1 AND id = ANY($2)", shard, ids)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        // By its key, as in `pending`.
+        "DELETE FROM ledger.pending_receipts WHERE ctid = ANY(ARRAY(
+             SELECT p.ctid FROM UNNEST($2::int8[]) AS d(id),
+                    LATERAL (SELECT ctid FROM ledger.pending_receipts WHERE shard = $1 AND id = d.id OFFSET 0) p))",
+        shard,
+        ids
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
