@@ -11,14 +11,15 @@ use crate::histogram;
 const NAMES: [&str; 5] =
     ["received → committed", "committed → published", "published → decided", "decided → applied", "applied → verified"];
 
-/// Microseconds of each hop of every suspension whose sessions were verified.
+/// Microseconds of each hop of every suspension whose sessions were verified, but for the first of all.
 const QUERY: &str = "
     SELECT ARRAY[extract(epoch FROM e.recorded_at - e.received_at), extract(epoch FROM d.published_at - e.recorded_at),
                  extract(epoch FROM d.decided_at - d.published_at), extract(epoch FROM r.applied_at - d.decided_at),
                  extract(epoch FROM r.verified_at - r.applied_at)]::float8[]
     FROM ledger.events e JOIN ledger.decisions d ON d.event = e.id
     JOIN ledger.receipts r ON r.revocation = e.event_id
-    WHERE e.type = 'identity.suspended' AND r.verified_at IS NOT NULL";
+    WHERE e.type = 'identity.suspended' AND r.verified_at IS NOT NULL
+    ORDER BY e.id OFFSET 1";
 
 /// The ledger of a world.
 pub struct Hops(PgPool);

@@ -82,6 +82,13 @@ async fn measure<F: Future<Output = Hops>>(rate: &Rate, way: &str, world: &World
         watch.sign_in(&person.user).await;
     }
 
+    // The first of all makes topics and opens connections; it is not what the rest is like.
+    let first = scim.create(&person(0, "first")).await;
+    watch.sign_in("first").await;
+    let gone = watch.expect("first");
+    scim.deactivate(&first).await;
+    gone.await.expect("the session goes");
+
     let mut tasks = JoinSet::new();
     let mut tick =
         tokio::time::interval(Duration::from_secs(1) / u32::try_from(rate.per_second).expect("a small rate"));

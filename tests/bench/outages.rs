@@ -70,6 +70,12 @@ async fn issue(fault: Fault) -> (Histogram<u64>, Histogram<u64>) {
         watch.sign_in(&person.user).await;
     }
 
+    // The first of all makes topics and opens connections.
+    let first = okta.create(&person(0, "first")).await;
+    watch.sign_in("first").await;
+    okta.set_active(&first, false).await;
+    watch.until_gone(&redis.url(), "first").await;
+
     let mut tick = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
     let mut tasks = JoinSet::new();
     for (n, id) in (0..).zip(ids) {
