@@ -1,12 +1,31 @@
 //! One trace from the identity provider's request to the receipt, through every process that had a part in it.
 
+use std::time::Duration;
+
 use tests::world::{Collector, Role, Site, World, eventually, person};
+use tokio::time::timeout;
 
 use super::stage::{ONE_EACH, PATIENTLY, nothing_is_pending, usual};
 
-/// The trace of the identity provider, by the example of W3C Trace Context §3.2.
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
+
+/// Traces are sent without a promise that they arrive, so that nobody waits for them: one of a few has to be whole.
+const TRIES: u32 = 5;
+
+/// The trace of an identity provider, as in W3C Trace Context §3.2.
+fn trace_of(number: u32) -> String {
+    format!("4bf92f3577b34da6a3ce929d0e0e{number:04x}")
+}
+
+/// Whether every process has sent its part of a trace.
+async fn is_whole(collector: &Collector, trace: &str) -> bool {
+    let has = |service: &str, name: &str| {
+        collector.of(trace).iter().any(|span| span.service.starts_with(service) && span.name == name)
+    };
+    has("leaver-sync-worker", "scim request")
+        && has("leaver-", "publish")
+        && ["decide", "deliver web", "sweep web"].iter().all(|name| has("leaver-revoker", name))
+}
 
 #[tokio::test]
 async fn the_trace_of_a_request_goes_on_over_kafka_to_the_receipt_and_is_named_by_the_histogram() {
@@ -14,34 +33,32 @@ async fn the_trace_of_a_request_goes_on_over_kafka_to_the_receipt_and_is_named_b
     let traces = format!("traces: {{ otlp: \"{}\", ratio: 0 }}\n", collector.url());
     let world = World::apart(Site::new(|names| usual(names) + &traces).await, &ONE_EACH).await;
     let okta = world.scim("okta");
-    let (ana, ben) = (okta.create(&person(1001, "ana")).await, okta.create(&person(1002, "ben")).await);
+    let ben = okta.create(&person(1, "ben")).await;
     let store = world.store("web").await;
-    let (hers, his) = (store.sign_in("ana").await, store.sign_in("ben").await);
+    let his = store.sign_in("ben").await;
     assert!(collector.spans().is_empty(), "nothing is traced unless its caller does");
-
-    let traced = okta.clone().within(&format!("00-{TRACE}-{CALLER}-01"));
-    traced.deactivate(&ana).await;
     okta.deactivate(&ben).await;
-    store.ends(&hers).await;
     store.ends(&his).await;
-    let receipt = world.reached("ana", "web", "settled").await;
-    assert_eq!(receipt["ended"], 1);
+
+    let mut whole = None;
+    for number in 0..TRIES {
+        let (trace, user) = (trace_of(number), format!("ana{number}"));
+        let account = okta.create(&person(1001 + number, &user)).await;
+        let session = store.sign_in(&user).await;
+        okta.clone().within(&format!("00-{trace}-{CALLER}-01")).deactivate(&account).await;
+        store.ends(&session).await;
+        assert_eq!(world.reached(&user, "web", "settled").await["ended"], 1);
+        let arrives =
+            eventually(PATIENTLY, "every process has sent its part", async || is_whole(&collector, &trace).await);
+        if timeout(Duration::from_secs(15), arrives).await.is_ok() {
+            whole = Some((trace, user));
+            break;
+        }
+    }
+    let (trace, user) = whole.expect("one of the traces is whole");
     nothing_is_pending(&world).await;
 
-    let names = |service: &str| {
-        let spans = collector.of(TRACE).into_iter().filter(|span| span.service == service);
-        spans.map(|span| span.name).collect::<Vec<_>>()
-    };
-    let whole = async || {
-        let sent = names("leaver-sync-worker");
-        let ended = names("leaver-revoker");
-        sent.iter().any(|name| name == "scim request")
-            && ["decide", "deliver web", "sweep web"].iter().all(|name| ended.iter().any(|n| n == name))
-            && collector.of(TRACE).iter().any(|span| span.name == "publish")
-    };
-    eventually(PATIENTLY, "every process has sent its part", whole).await;
-
-    let spans = collector.of(TRACE);
+    let spans = collector.of(&trace);
     let request = spans.iter().find(|span| span.name == "scim request").unwrap();
     assert_eq!(request.parent, CALLER, "the request goes on where its caller was: {request:#?}");
     assert_eq!(request.attributes["http.route"], "/scim/v2/{source}/Users/{id}");
@@ -50,21 +67,23 @@ async fn the_trace_of_a_request_goes_on_over_kafka_to_the_receipt_and_is_named_b
     }
     let delivery = spans.iter().find(|span| span.name == "deliver web").unwrap();
     assert_eq!((&*delivery.attributes["sessions.ended"], &*delivery.attributes["receipt.state"]), ("1", "verified"));
-    assert_eq!(collector.spans().len(), spans.len(), "nobody traces ben, who left at the same time");
+    let ours: Vec<String> = (0..TRIES).map(trace_of).collect();
+    assert!(collector.spans().iter().all(|span| ours.contains(&span.trace)), "nobody traces ben");
 
     let topics = world.site().names().topics();
-    let id = world.id_of("ana").await;
+    let id = world.id_of(&user).await;
     let all = [topics.read("lifecycle.urgent.v1").await, topics.read("receipts.v1").await].concat();
     let hers: Vec<_> = all.iter().filter(|message| message.key == id).collect();
     assert!(hers.len() >= 4, "a suspension, and three steps of its receipt: {hers:#?}");
     for message in hers {
-        let trace = message.body["traceparent"].as_str().unwrap_or_default();
-        assert!(trace.contains(TRACE) && message.headers["traceparent"] == trace, "{message:#?}");
+        let told = message.body["traceparent"].as_str().unwrap_or_default();
+        assert!(told.contains(&trace) && message.headers["traceparent"] == told, "{message:#?}");
     }
     let metrics = world.member(Role::Revoker, 0).probes().get("/metrics").await.expect_status(200).body;
-    let exemplar = format!("# {{trace_id=\"{TRACE}\"}}");
-    let named =
-        metrics.lines().any(|line| line.starts_with("leaver_revocation_seconds_bucket") && line.contains(&exemplar));
+    let named = metrics.lines().any(|line| {
+        line.starts_with("leaver_revocation_seconds_bucket")
+            && ours.iter().any(|trace| line.contains(&format!("# {{trace_id=\"{trace}\"}}")))
+    });
     assert!(named, "{metrics}");
 }
 
