@@ -59,9 +59,10 @@ async fn leaving_ends_it(ends: &[(Framework, u16, bool)]) {
     for (application, (framework, _, resurrects)) in signed.iter().zip(ends) {
         application.ana.is_signed_out().await;
         let receipt = world.reached("ana", application.framework.name(), "settled").await;
-        let expected = if *resurrects { (1, 2) } else { (0, 1) };
-        let counted = (receipt["resurrected"].as_u64().unwrap(), receipt["ended"].as_u64().unwrap());
-        assert_eq!(counted, expected, "{framework:?}: {receipt:#}");
+        let count = |field: &str| receipt[field].as_u64().unwrap();
+        // Every request that looks whether she is still signed in may write her session back as well.
+        assert_eq!(count("resurrected") > 0, *resurrects, "{framework:?}: {receipt:#}");
+        assert_eq!(count("ended"), 1 + count("resurrected"), "{framework:?}: {receipt:#}");
         assert_eq!(application.ana.me().await, None, "{framework:?}");
         assert_eq!(application.ben.me().await.as_deref(), Some("ben"), "{framework:?}");
     }
