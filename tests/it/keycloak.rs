@@ -2,7 +2,7 @@
 //! comes back to life with them.
 
 #[path = "../keycloak/realm.rs"]
-mod realm;
+pub mod realm;
 
 use std::time::{Duration, SystemTime};
 

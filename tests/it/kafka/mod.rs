@@ -13,6 +13,7 @@ mod refused;
 mod relay_killed;
 mod revoker_killed;
 mod rolling;
+mod secrets;
 mod stage;
 mod subscriber;
 mod traces;

@@ -26,11 +26,16 @@ pub struct Span {
     pub attributes: BTreeMap<String, String>,
 }
 
-type Spans = Arc<Mutex<Vec<Span>>>;
+#[derive(Debug, Default)]
+struct Taken {
+    spans: Vec<Span>,
+    /// Every request in full, for those who look for what must not be there.
+    text: String,
+}
 
 pub struct Collector {
     url: String,
-    spans: Spans,
+    taken: Arc<Mutex<Taken>>,
     server: JoinHandle<()>,
 }
 
@@ -38,10 +43,10 @@ impl Collector {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port of the loopback");
         let url = format!("http://{}", listener.local_addr().expect("a bound address"));
-        let spans = Spans::default();
-        let routes = Router::new().route("/v1/traces", post(take)).with_state(spans.clone());
+        let taken = Arc::default();
+        let routes = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&taken));
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.expect("it serves to the end") });
-        Self { url, spans, server }
+        Self { url, taken, server }
     }
 
     /// As `traces.otlp` names it.
@@ -51,7 +56,12 @@ impl Collector {
 
     /// Everything that was sent so far.
     pub fn spans(&self) -> Vec<Span> {
-        self.spans.lock().expect("no holder panics").clone()
+        self.taken.lock().expect("no holder panics").spans.clone()
+    }
+
+    /// All that was sent so far, as text.
+    pub fn received(&self) -> String {
+        self.taken.lock().expect("no holder panics").text.clone()
     }
 
     /// The spans of one trace.
@@ -66,13 +76,14 @@ impl Drop for Collector {
     }
 }
 
-async fn take(State(spans): State<Spans>, body: Bytes) -> StatusCode {
+async fn take(State(taken): State<Arc<Mutex<Taken>>>, body: Bytes) -> StatusCode {
     let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST };
-    let mut all = spans.lock().expect("no holder panics");
+    let mut taken = taken.lock().expect("no holder panics");
+    taken.text += &format!("{request:#?}\n");
     for resource in request.resource_spans {
         let service = texts(resource.resource.map(|r| r.attributes).unwrap_or_default()).remove("service.name");
         for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-            all.push(Span {
+            taken.spans.push(Span {
                 service: service.clone().unwrap_or_default(),
                 name: span.name,
                 trace: hex(&span.trace_id),
