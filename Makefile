@@ -53,4 +53,4 @@ metrics: ## write the table of docs/reference/metrics.md anew, after a change of
 bench: ## measure the release build, on this machine
 	@scripts/needs packages
 	cargo build --locked --release -p leaver
-	@scripts/services with cargo bench --locked -p tests --bench latency
+	@scripts/services with scripts/keycloak with cargo bench --locked -p tests --bench latency

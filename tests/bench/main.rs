@@ -3,11 +3,17 @@
 //! Prints one table per rate and per way of running: all in one process with the embedded PostgreSQL, and in separate roles
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
-//! issued while a part is away. Arguments choose among `embedded`, `kafka`, `relay` and `outages`.
+//! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a
+//! large realm of Keycloak. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters` and `keycloak`.
 
+mod adapters;
 mod hops;
+mod keycloak;
 mod machine;
 mod outages;
+#[expect(clippy::unwrap_used, reason = "tests share it, where a step fails like that")]
+#[path = "../keycloak/realm.rs"]
+mod realm;
 mod relay;
 mod usage;
 mod watch;
@@ -64,6 +70,12 @@ async fn main() {
     }
     if wanted("outages") {
         outages::measure().await;
+    }
+    if wanted("adapters") {
+        adapters::measure().await;
+    }
+    if wanted("keycloak") {
+        keycloak::measure().await;
     }
 }
 

@@ -12,6 +12,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// From now on the most memory is counted anew.
+    pub fn forget_peak(process: u32) {
+        fs::write(format!("/proc/{process}/clear_refs"), "5").expect("the process is ours");
+    }
+
     pub fn of(process: u32) -> Self {
         let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}")).expect("the process runs");
         let stat = read("stat");

@@ -9,7 +9,27 @@ use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::oneshot;
 
-type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Instant>>>>;
+/// Who waits for whose session to go.
+#[derive(Clone, Default)]
+pub struct Waiting(Arc<Mutex<HashMap<String, oneshot::Sender<Instant>>>>);
+
+impl Waiting {
+    /// Resolves at the moment when this user's session goes.
+    pub fn expect(&self, user: &str) -> oneshot::Receiver<Instant> {
+        let (told, gone) = oneshot::channel();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), told);
+        gone
+    }
+
+    /// Tells whoever waits that this user's session has gone.
+    pub fn notice(&self, user: &str) {
+        let at = Instant::now();
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(user);
+        if found.is_some_and(|waiting| waiting.send(at).is_err()) {
+            eprintln!("nobody waits for the session of {user}");
+        }
+    }
+}
 
 #[derive(Clone)]
 pub struct Watch {
@@ -20,27 +40,29 @@ pub struct Watch {
 
 impl Watch {
     pub async fn start(url: &str, prefix: &str) -> Self {
+        Self::of(url, prefix, "del").await
+    }
+
+    /// The same where a session goes by another event than the deletion of its key.
+    pub async fn of(url: &str, prefix: &str, gone: &'static str) -> Self {
         let client = redis::Client::open(url).expect("an address of Redis");
         let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
         let () = redis::cmd("CONFIG")
-            .arg(&["SET", "notify-keyspace-events", "Kg"])
+            .arg(&["SET", "notify-keyspace-events", "Kgh"])
             .query_async(&mut connection)
             .await
             .expect("Redis can be configured");
         let mut events = client.get_async_pubsub().await.expect("Redis answers");
         events.psubscribe(format!("__keyspace@*__:{prefix}*")).await.expect("Redis notifies");
-        let waiting: Waiting = Arc::default();
+        let waiting = Waiting::default();
         let (noticed, start) = (waiting.clone(), prefix.len());
         tokio::spawn(async move {
             let mut events = events.into_on_message();
             while let Some(event) = events.next().await {
-                let at = Instant::now();
-                let channel = event.get_channel_name();
-                let Some((_, key)) = channel.split_once("__:") else { continue };
-                let user = key[start..].to_owned();
-                let found = noticed.lock().unwrap_or_else(PoisonError::into_inner).remove(&user);
-                if found.is_some_and(|waiting| waiting.send(at).is_err()) {
-                    eprintln!("nobody waits for the session of {channel}");
+                // A new time to live is an event of its key, too.
+                let is_end = event.get_payload::<String>().is_ok_and(|what| what == gone);
+                if let Some((_, key)) = event.get_channel_name().split_once("__:").filter(|_| is_end) {
+                    noticed.notice(&key[start..]);
                 }
             }
         });
@@ -59,11 +81,14 @@ impl Watch {
         let () = self.connection.clone().set_ex(key, session.to_string(), 86_400).await.expect("Redis stores");
     }
 
-    /// Resolves at the moment when this user's session goes.
+    /// See [`Waiting::expect`].
     pub fn expect(&self, user: &str) -> oneshot::Receiver<Instant> {
-        let (told, gone) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), told);
-        gone
+        self.waiting.expect(user)
+    }
+
+    /// A connection to the store, for what else is done there.
+    pub fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
     }
 
     /// Looks for this user's session itself, over connections that may fail, and returns when it is gone.
