@@ -3,7 +3,7 @@
 # The committed .sqlx/ describes every query, so that no build needs a database.
 export SQLX_OFFLINE ?= true
 
-.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench
+.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench torture
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,3 +54,10 @@ bench: ## measure the release build, on this machine
 	@scripts/needs packages
 	cargo build --locked --release -p leaver
 	@scripts/services with scripts/keycloak with cargo bench --locked -p tests --bench latency
+
+torture: ## the races and crashes among the stories, ROUNDS=20 times each
+	@scripts/needs packages
+	@scripts/needs express
+	cargo build --locked -p leaver
+	@LEAVER_ROUNDS=$${ROUNDS:-20} scripts/services with scripts/keycloak with \
+		cargo test --locked -p tests --test it over_and_over -- --test-threads=1

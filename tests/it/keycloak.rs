@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use realm::{Realm, Tokens};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::world::{Person, SOON, Site, World, eventually, okta, people, person};
+use tests::world::{Person, SOON, Site, World, eventually, okta, people, person, rounds};
 
 /// HR, an identity provider that pushes, and Keycloak both as a source and as where people are signed in.
 fn yaml(realm: &Realm, schedule: &str) -> String {
@@ -230,5 +230,37 @@ async fn a_held_plan_neither_stops_what_is_told_after_it_nor_is_let_through_by_i
         (company.world.state_of("ben").await, company.world.state_of("cleo").await),
         ("suspended".into(), "suspended".into())
     );
+    company.realm.remove().await;
+}
+
+#[tokio::test]
+async fn refreshing_a_token_over_and_over_saves_no_session_that_is_revoked() {
+    let company = Company::at_work().await;
+    let (realm, scim) = (&company.realm, company.world.scim("okta"));
+    let ben = company.sign_in("ben").await;
+    for round in 0..rounds(2) {
+        let user = format!("user{round}");
+        let id = realm.add_user(&user).await;
+        let mut known = realm.get(&format!("/users/{id}")).await;
+        known["attributes"] = json!({ "employeeNumber": [(2000 + round).to_string()] });
+        realm.admin(Method::PUT, &format!("/users/{id}"), known).await;
+        let pushed = scim.create(&person(2000 + round, &user)).await;
+        company.world.cli(&["source", "sync", "corp"]).await.expect_code(0);
+
+        let first = realm.sign_in("portal", &user, "openid").await.unwrap();
+        let refresh = async {
+            let mut latest = first;
+            while let Ok(next) = realm.refresh("portal", &latest).await {
+                latest = next;
+            }
+            latest
+        };
+        let (latest, ()) = tokio::join!(refresh, scim.deactivate(&pushed));
+        let receipt = company.world.reached(&user, "sso", "settled").await;
+        assert_eq!((&receipt["ended"], &receipt["resurrected"]), (&1.into(), &0.into()), "{receipt:#}");
+        assert!(!realm.is_active("portal", &latest).await, "the last token that it got is dead, too");
+        assert_eq!(realm.sessions(&[&id]).await, Vec::<String>::new());
+    }
+    assert!(company.work(&ben).await, "somebody else's sessions stay");
     company.realm.remove().await;
 }

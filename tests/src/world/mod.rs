@@ -47,7 +47,7 @@ pub use sessions::Store;
 pub use site::{DATABASE, Names, Site, okta, people};
 pub use subscriber::Subscriber;
 pub use topics::{Message, Topics};
-pub use waiting::{SOON, eventually, until};
+pub use waiting::{SOON, eventually, rounds, until};
 pub use wire::Wire;
 
 /// A Leaver that is up, in one process or in several. When it goes and the story has not failed, the ledger must be clean.

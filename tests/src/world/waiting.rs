@@ -31,3 +31,9 @@ pub async fn until<T>(deadline: Duration, what: &str, mut look: impl AsyncFnMut(
         tokio::time::sleep(POLL).await;
     }
 }
+
+/// How often a story repeats what can only go wrong now and then: `few` times, or as often as `LEAVER_ROUNDS` says, which
+/// `make torture` sets.
+pub fn rounds(few: u32) -> u32 {
+    std::env::var("LEAVER_ROUNDS").map_or(few, |text| text.parse().expect("LEAVER_ROUNDS is a number"))
+}
