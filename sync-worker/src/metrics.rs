@@ -50,7 +50,7 @@ impl Metrics {
         self.begins(source);
         drop(self.lag.get_or_create(&[("source", source.to_owned())]));
         drop(self.hops.get_or_create(&at("received", source)));
-        for outcome in ["ok", "refused", "failed"] {
+        for outcome in ["ok", "refused", "failed", "throttled"] {
             drop(self.scim.get_or_create(&of(source, outcome)));
         }
     }
@@ -79,7 +79,7 @@ impl Metrics {
         registry.register(RUNS, "Runs of pulled sources: `complete`, `held`, `failed`", metrics.runs.clone());
         registry.register(HELD, "Plans that the brake held", metrics.held.clone());
         registry.register(PARKED, "Records that could not be understood", metrics.parked.clone());
-        registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`", metrics.scim.clone());
+        registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`, `throttled`", metrics.scim.clone());
         metrics
     }
 

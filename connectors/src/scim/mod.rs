@@ -4,18 +4,19 @@ mod config;
 
 use lifecycle::Secret;
 
-pub use config::Config;
+pub use config::{Config, Rate};
 
 /// What the receiving routes need to know of a pushing source.
 #[derive(Debug, Clone)]
 pub struct Push {
     /// Bearer tokens that are accepted beside those made with `token create`.
     pub tokens: Vec<Secret>,
+    pub rate: Rate,
 }
 
 impl Push {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { tokens: config.tokens.clone() }
+        Self { tokens: config.tokens.clone(), rate: config.rate }
     }
 
     pub(crate) fn describe(&self) -> String {

@@ -13,7 +13,7 @@ use scim::render::Meta;
 use scim::{Group, MemberRef, MembersOp, Patch, ResourceType};
 use serde_json::Value;
 
-use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
+use super::answer::{Refusal, body, check_version, found, no_content, resource, scim_json};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -21,10 +21,8 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(source): Path<String>,
-    headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
         let members = pairs(group.members.as_deref().unwrap_or_default());
@@ -39,7 +37,7 @@ pub(super) async fn create(
         shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::CREATED, true).await
     };
-    shared.counted(&source, "POST /Groups", done.await).await
+    done.await
 }
 
 pub(super) async fn replace(
@@ -48,7 +46,6 @@ pub(super) async fn replace(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
         shared.check_group(&source, &id, &headers).await?;
@@ -65,7 +62,7 @@ pub(super) async fn replace(
         shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::OK, true).await
     };
-    shared.counted(&source, "PUT /Groups", done.await).await
+    done.await
 }
 
 /// Answers 204: a member list is never loaded for an answer that nobody asked for.
@@ -75,7 +72,6 @@ pub(super) async fn patch(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
         let current = shared.check_group(&source, &id, &headers).await?;
@@ -93,15 +89,10 @@ pub(super) async fn patch(
         shared.worker.metrics.committed(&cause);
         Ok(no_content())
     };
-    shared.counted(&source, "PATCH /Groups", done.await).await
+    done.await
 }
 
-pub(super) async fn delete(
-    State(shared): State<Shared>,
-    Path((source, id)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Answer {
-    shared.admit(&source, &headers).await?;
+pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
     let done = async {
         let cause = cause(&source, "SCIM DELETE");
         if shared.worker.directory.delete_group(&cause, &id).await? {
@@ -111,7 +102,7 @@ pub(super) async fn delete(
             Err(Refusal::not_found())
         }
     };
-    shared.counted(&source, "DELETE /Groups", done.await).await
+    done.await
 }
 
 pub(super) async fn read(
@@ -120,21 +111,18 @@ pub(super) async fn read(
     Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::Group, pairs)?;
     let row = shared.worker.directory.group(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.group_location(&source, &row);
     let body = shared.render(&row, &location, query.returns("members")).await?;
-    Ok(resource(StatusCode::OK, &query.project(&body), &row.version.to_string(), &location))
+    Ok(found(&headers, &query.project(&body), &row.version.to_string(), &location))
 }
 
 pub(super) async fn list(
     State(shared): State<Shared>,
     Path(source): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::Group, pairs)?;
     let filter: Vec<(&str, String)> = query
         .filter

@@ -4,6 +4,9 @@ mod answer;
 mod auth;
 mod discovery;
 mod groups;
+mod intake;
+mod redact;
+mod retry;
 mod users;
 
 use std::sync::Arc;
@@ -11,13 +14,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get};
 use chrono::Utc;
 use directory::{Burst, Cause};
 use lifecycle::Class;
+use tokio::sync::Semaphore;
 
 use crate::SyncWorker;
 use answer::Refusal;
+pub(crate) use retry::{Retried, retry};
+
+/// How many requests are served at once; others wait for their turn. Each uses one connection of the pool at most.
+const AT_ONCE: usize = 64;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -25,9 +34,18 @@ struct Shared {
     worker: Arc<SyncWorker>,
     /// Without a slash at the end, such as `http://127.0.0.1:8470`.
     base: Arc<str>,
+    turns: Arc<Semaphore>,
 }
 
+/// On a request that was parked and is carried out again: should it fail again, its record is there already.
+#[derive(Clone, Copy)]
+struct Again;
+
 impl Shared {
+    fn new(worker: Arc<SyncWorker>, base: &str) -> Self {
+        Self { worker, base: base.trim_end_matches('/').into(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
     /// The burst of a source whose token was accepted.
     fn burst(&self, source: &str) -> Burst {
         self.worker.pushed.get(source).map_or(Burst { count: 0, window: Duration::ZERO }, |pushed| pushed.burst)
@@ -40,7 +58,12 @@ impl Shared {
 
 /// The routes of the public listener. `base` is its address as callers see it.
 pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
-    let shared = Shared { worker, base: base.trim_end_matches('/').into() };
+    let shared = Shared::new(worker, base);
+    resources(shared.clone()).layer(from_fn_with_state(shared, intake::admit)).layer(from_fn(crate::trace::request))
+}
+
+/// What a request reaches once it is let in: from outside, or as something that was refused and is carried out again.
+fn resources(shared: Shared) -> Router {
     Router::new()
         .route("/scim/v2/{source}/Users", get(users::list).post(users::create))
         .route(
@@ -57,12 +80,13 @@ pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
         .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
         .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
         .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .route("/scim/v2/{source}/Me", any(discovery::me))
         .method_not_allowed_fallback(async || Refusal::status(405, "this resource does not support the method"))
         .fallback(async || {
             Refusal::status(404, "there is no such endpoint; see /ServiceProviderConfig and /ResourceTypes")
         })
         .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
-        .layer(axum::middleware::from_fn(crate::trace::request))
+        .layer(from_fn_with_state(shared.clone(), intake::follow))
         .with_state(shared)
 }
 
