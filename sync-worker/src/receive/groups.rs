@@ -7,13 +7,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use directory::{GroupRow, MemberChange};
 use lifecycle::GroupFacts;
-use scim::filter::Attribute;
+use scim::filter::{Comparison, Literal};
 use scim::limits::GROUP_BODY;
 use scim::render::Meta;
-use scim::{Group, MemberRef, MembersOp, Patch, ResourceType};
+use scim::{Filter, Group, MemberRef, MembersOp, Patch, ResourceType};
 use serde_json::Value;
 
 use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
+use super::users::{by_index, unsupported};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -136,19 +137,9 @@ pub(super) async fn list(
 ) -> Answer {
     shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::Group, pairs)?;
-    let filter: Vec<(&str, String)> = query
-        .filter
-        .as_ref()
-        .map(|f| {
-            let name = |a: &Attribute| match a {
-                Attribute::Id => "id",
-                Attribute::ExternalId => "externalId",
-                Attribute::DisplayName | Attribute::UserName | Attribute::EmailValue { .. } => "displayName",
-            };
-            f.comparisons().into_iter().map(|(a, v)| (name(a), v.as_str().unwrap_or_default().to_owned())).collect()
-        })
-        .unwrap_or_default();
-    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
+    let filter = query.filter.as_ref().map(conditions).transpose()?.unwrap_or_default();
+    let start_index = by_index(&query)?;
+    let start = i64::try_from(start_index.saturating_sub(1)).unwrap_or(i64::MAX);
     let count = i64::try_from(query.count).unwrap_or(i64::MAX);
     let (rows, total) = shared.worker.directory.groups(&source, &filter, start, count).await?;
     let mut resources = Vec::new();
@@ -156,7 +147,7 @@ pub(super) async fn list(
         let body = shared.render(row, &shared.group_location(&source, row), query.returns("members")).await?;
         resources.push(query.project(&body));
     }
-    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
+    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), start_index, resources)))
 }
 
 impl Shared {
@@ -192,6 +183,19 @@ impl Shared {
         let location = self.group_location(source, row);
         let body = self.render(row, &location, members).await?;
         Ok(resource(status, &body, &row.version.to_string(), &location))
+    }
+}
+
+/// The conditions that the directory finds groups by; all of them must hold.
+fn conditions(filter: &Filter) -> Result<Vec<(&'static str, String)>, scim::Error> {
+    match filter {
+        Filter::And(all) => Ok(all.iter().map(conditions).collect::<Result<Vec<_>, _>>()?.concat()),
+        Filter::Compare { attribute, op: Comparison::Eq, value: Literal::String(text) }
+            if ["id", "externalId", "displayName"].contains(&attribute.name) =>
+        {
+            Ok(vec![(attribute.name, text.clone())])
+        }
+        _ => Err(unsupported()),
     }
 }
 

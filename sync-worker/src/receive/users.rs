@@ -8,10 +8,10 @@ use axum::response::Response;
 use directory::{AccountRow, UserFilter};
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Standing};
-use scim::filter::{Attribute, FilterValue};
+use scim::filter::{Comparison, Literal};
 use scim::limits::USER_BODY;
 use scim::render::Meta;
-use scim::{Patch, ResourceType, User};
+use scim::{Filter, Patch, ResourceType, ScimType, User};
 use serde_json::Value;
 
 use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
@@ -98,13 +98,13 @@ pub(super) async fn list(
 ) -> Answer {
     shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::User, pairs)?;
-    let filter: Vec<UserFilter> =
-        query.filter.as_ref().map(|f| f.comparisons().into_iter().map(condition).collect()).unwrap_or_default();
-    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
+    let filter = query.filter.as_ref().map(conditions).transpose()?.unwrap_or_default();
+    let start_index = by_index(&query)?;
+    let start = i64::try_from(start_index.saturating_sub(1)).unwrap_or(i64::MAX);
     let count = i64::try_from(query.count).unwrap_or(i64::MAX);
     let (rows, total) = shared.worker.directory.users(&source, &filter, start, count).await?;
     let resources = rows.iter().map(|row| query.project(&render(row, &shared.location(&source, row)))).collect();
-    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
+    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), start_index, resources)))
 }
 
 impl Shared {
@@ -209,13 +209,58 @@ fn render(row: &AccountRow, location: &str) -> Value {
     scim::render::user(&row.attributes, &meta)
 }
 
-fn condition((attribute, value): (&Attribute, &FilterValue)) -> UserFilter {
-    let text = value.as_str().unwrap_or_default().to_owned();
-    match attribute {
-        Attribute::Id => UserFilter::Id(text),
-        Attribute::UserName => UserFilter::UserName(text),
-        Attribute::ExternalId => UserFilter::ExternalId(text),
-        Attribute::DisplayName => UserFilter::DisplayName(text),
-        Attribute::EmailValue { kind } => UserFilter::Email { value: text, kind: kind.clone() },
+/// The conditions that the directory finds users by; all of them must hold.
+fn conditions(filter: &Filter) -> Result<Vec<UserFilter>, scim::Error> {
+    match filter {
+        Filter::And(all) => Ok(all.iter().map(conditions).collect::<Result<Vec<_>, _>>()?.concat()),
+        Filter::Compare { attribute, op: Comparison::Eq, value: Literal::String(text) } => {
+            let text = text.clone();
+            Ok(vec![match (attribute.name, attribute.extension) {
+                ("id", None) => UserFilter::Id(text),
+                ("userName", None) => UserFilter::UserName(text),
+                ("externalId", None) => UserFilter::ExternalId(text),
+                ("displayName", None) => UserFilter::DisplayName(text),
+                _ => return Err(unsupported()),
+            }])
+        }
+        Filter::Values { attribute, filter } if attribute.name == "emails" => email(filter).map(|email| vec![email]),
+        _ => Err(unsupported()),
+    }
+}
+
+fn email(filter: &Filter) -> Result<UserFilter, scim::Error> {
+    let parts = match filter {
+        Filter::And(parts) => parts.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let stated = |wanted: &str| {
+        parts.iter().find_map(|part| match part {
+            Filter::Compare { attribute, op: Comparison::Eq, value: Literal::String(text) }
+                if attribute.name == wanted =>
+            {
+                Some(text.clone())
+            }
+            _ => None,
+        })
+    };
+    match (stated("value"), stated("type"), parts.len()) {
+        (Some(value), None, 1) => Ok(UserFilter::Email { value, kind: None }),
+        (Some(value), kind @ Some(_), 2) => Ok(UserFilter::Email { value, kind }),
+        _ => Err(unsupported()),
+    }
+}
+
+/// A filter that is understood but not found by yet.
+pub(super) fn unsupported() -> scim::Error {
+    let detail =
+        "only `eq` and `and` are supported, on id, externalId, userName, displayName and the addresses of emails";
+    scim::Error::bad_request(ScimType::InvalidFilter, detail)
+}
+
+/// The first resource wanted; there are no cursors yet.
+pub(super) fn by_index(query: &scim::Query) -> Result<u64, scim::Error> {
+    match query.page {
+        scim::Page::Index(start) => Ok(start),
+        scim::Page::First | scim::Page::Cursor(_) => Err(scim::Error::invalid_cursor()),
     }
 }
