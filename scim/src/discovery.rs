@@ -92,7 +92,7 @@ fn attribute(attribute: &Attribute) -> Value {
     ]);
     let mut state = |name: &str, value: Value| definition.insert(name.to_owned(), value);
     match attribute.kind {
-        schema::Kind::Complex | schema::Kind::Boolean => {}
+        schema::Kind::Complex | schema::Kind::Boolean | schema::Kind::DateTime => {}
         schema::Kind::String | schema::Kind::Reference | schema::Kind::Binary => {
             state("caseExact", attribute.case_exact.into());
             state("uniqueness", if attribute.unique { "server" } else { "none" }.into());

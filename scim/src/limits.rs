@@ -20,6 +20,10 @@ pub const VALUES: usize = 1_000;
 pub const FILTER_LENGTH: usize = 4_096;
 /// Levels of parentheses and brackets in a filter.
 pub const FILTER_DEPTH: usize = 16;
+/// Comparisons in a filter: each may become a condition in a database.
+pub const FILTER_COMPARISONS: usize = 100;
+/// Length of a cursor, in bytes.
+pub const CURSOR_LENGTH: usize = 2_048;
 /// Resources on one page of a list, also what `/ServiceProviderConfig` advertises.
 pub const PAGE: u64 = 1_000;
 /// Resources on a page when the caller does not say.

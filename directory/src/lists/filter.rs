@@ -104,13 +104,16 @@ impl Rows<'_> {
     }
 
     fn present(&self, query: &mut QueryBuilder<Postgres>, attribute: &Attribute, of: Of) {
-        const SOMETHING: &str = r#"strict $.** ? (@.type() == "boolean" || @.type() == "number" || @.type() == "string" && @ != "")"#;
+        const SOMETHING: &str =
+            r#"strict $.** ? (@.type() == "boolean" || @.type() == "number" || @.type() == "string" && @ != "")"#;
         let name = attribute.name;
         let core = attribute.extension.is_none();
         let sent = match (of, name) {
             // Every resource has these, whole and in part.
             (Of::Resource, "id" | "schemas" | "meta") if core => "true".to_owned(),
-            (Of::Resource, "members" | "groups") if core => format!("EXISTS (SELECT FROM {})", self.values(attribute).0),
+            (Of::Resource, "members" | "groups") if core => {
+                format!("EXISTS (SELECT FROM {})", self.values(attribute).0)
+            }
             (Of::Row | Of::Text, _) => format!("({} <> '')", self.text(attribute, of)),
             (Of::Resource | Of::Element, _) => {
                 format!("coalesce(jsonb_path_exists({}, '{SOMETHING}'), false)", self.json(attribute, of))
@@ -163,7 +166,8 @@ impl Rows<'_> {
 
     /// Where it stands in the stored document; `last` is how the last step is taken.
     fn path(&self, attribute: &Attribute, last: &str) -> String {
-        let steps: Vec<&str> = [attribute.extension, Some(attribute.name), attribute.sub].into_iter().flatten().collect();
+        let steps: Vec<&str> =
+            [attribute.extension, Some(attribute.name), attribute.sub].into_iter().flatten().collect();
         let mut path = "(t.attributes".to_owned();
         for (at, step) in steps.iter().enumerate() {
             let arrow = if at + 1 == steps.len() { last } else { "->" };

@@ -50,10 +50,12 @@ pub struct List<T> {
     pub next: Option<Uuid>,
 }
 
-const USERS: &str = "t.id, t.source, t.native_id, t.identity_id, t.external_id, t.user_name, t.email, t.employee_number,
+const USERS: &str =
+    "t.id, t.source, t.native_id, t.identity_id, t.external_id, t.user_name, t.email, t.employee_number,
     t.display_name, t.department, t.manager, t.attributes, t.fact, t.counted, t.tombstone, t.content_hash, t.version,
     t.created_at, t.changed_at";
-const GROUPS: &str = "t.id, t.source, t.native_id, t.external_id, t.display_name, t.privileged, t.attributes, t.version,
+const GROUPS: &str =
+    "t.id, t.source, t.native_id, t.external_id, t.display_name, t.privileged, t.attributes, t.version,
     t.last_urgent, t.last_bulk, t.recorded_at, t.created_at, t.changed_at";
 
 impl Directory {

@@ -53,6 +53,11 @@ impl From<directory::Error> for Refusal {
         match &error {
             directory::Error::Taken { what } => scim::Error::uniqueness(what).into(),
             directory::Error::Unstorable { why } => scim::Error::bad_request(scim::ScimType::InvalidValue, *why).into(),
+            directory::Error::TooCostly => {
+                let detail =
+                    "finding this takes too long; filter by `id`, `userName`, `externalId` or `displayName`, too";
+                scim::Error::bad_request(scim::ScimType::TooMany, detail).into()
+            }
             directory::Error::Unavailable(_) | directory::Error::Conflict(_) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

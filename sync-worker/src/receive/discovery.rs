@@ -41,5 +41,5 @@ pub(super) async fn schema(State(shared): State<Shared>, Path((source, urn)): Pa
 
 /// A token belongs to a source, and a source is nobody (RFC 7644 §3.11).
 pub(super) async fn me() -> Refusal {
-    Refusal::status(501, "a token belongs to a source, so there is no /Me; use /Users")
+    scim::Error::no_me().into()
 }

@@ -2,9 +2,11 @@
 
 mod answer;
 mod auth;
+mod cursor;
 mod discovery;
 mod groups;
 mod intake;
+mod lists;
 mod redact;
 mod retry;
 mod users;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use chrono::Utc;
 use directory::{Burst, Cause};
 use lifecycle::Class;
@@ -65,16 +67,19 @@ pub fn routes(worker: Arc<SyncWorker>, base: &str) -> Router {
 /// What a request reaches once it is let in: from outside, or as something that was refused and is carried out again.
 fn resources(shared: Shared) -> Router {
     Router::new()
-        .route("/scim/v2/{source}/Users", get(users::list).post(users::create))
+        .route("/scim/v2/{source}/Users", get(lists::users).post(users::create))
+        .route("/scim/v2/{source}/Users/.search", post(lists::search_users))
         .route(
             "/scim/v2/{source}/Users/{id}",
             get(users::read).put(users::replace).patch(users::patch).delete(users::delete),
         )
-        .route("/scim/v2/{source}/Groups", get(groups::list).post(groups::create))
+        .route("/scim/v2/{source}/Groups", get(lists::groups).post(groups::create))
+        .route("/scim/v2/{source}/Groups/.search", post(lists::search_groups))
         .route(
             "/scim/v2/{source}/Groups/{id}",
             get(groups::read).put(groups::replace).patch(groups::patch).delete(groups::delete),
         )
+        .route("/scim/v2/{source}/.search", post(lists::search_all))
         .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
         .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
         .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))

@@ -5,16 +5,15 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use directory::{AccountRow, UserFilter};
+use directory::AccountRow;
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Standing};
-use scim::filter::{Attribute, FilterValue};
 use scim::limits::USER_BODY;
 use scim::render::Meta;
 use scim::{Patch, ResourceType, User};
 use serde_json::Value;
 
-use super::answer::{Refusal, body, check_version, found, no_content, resource, scim_json};
+use super::answer::{Refusal, body, check_version, found, no_content, resource};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -71,21 +70,6 @@ pub(super) async fn read(
     Ok(found(&headers, &query.project(&render(&row, &location)), &row.version.to_string(), &location))
 }
 
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    Path(source): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
-) -> Answer {
-    let query = scim::Query::parse(ResourceType::User, pairs)?;
-    let filter: Vec<UserFilter> =
-        query.filter.as_ref().map(|f| f.comparisons().into_iter().map(condition).collect()).unwrap_or_default();
-    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
-    let count = i64::try_from(query.count).unwrap_or(i64::MAX);
-    let (rows, total) = shared.worker.directory.users(&source, &filter, start, count).await?;
-    let resources = rows.iter().map(|row| query.project(&render(row, &shared.location(&source, row)))).collect();
-    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
-}
-
 impl Shared {
     async fn create_user(&self, source: &str, bytes: Result<Bytes, BytesRejection>) -> Answer {
         let user = User::parse(&body(bytes, USER_BODY)?)?;
@@ -124,7 +108,7 @@ impl Shared {
         Ok(resource(StatusCode::OK, &render(&row, &location), &row.version.to_string(), &location))
     }
 
-    fn location(&self, source: &str, row: &AccountRow) -> String {
+    pub(super) fn location(&self, source: &str, row: &AccountRow) -> String {
         format!("{}/Users/{}", self.base(source), row.native_id)
     }
 }
@@ -159,7 +143,7 @@ fn facts(user: User, native_id: String, standing: Standing) -> AccountFacts {
     }
 }
 
-fn render(row: &AccountRow, location: &str) -> Value {
+pub(super) fn render(row: &AccountRow, location: &str) -> Value {
     let version = row.version.to_string();
     let meta = Meta {
         id: &row.native_id,
@@ -169,15 +153,4 @@ fn render(row: &AccountRow, location: &str) -> Value {
         location,
     };
     scim::render::user(&row.attributes, &meta)
-}
-
-fn condition((attribute, value): (&Attribute, &FilterValue)) -> UserFilter {
-    let text = value.as_str().unwrap_or_default().to_owned();
-    match attribute {
-        Attribute::Id => UserFilter::Id(text),
-        Attribute::UserName => UserFilter::UserName(text),
-        Attribute::ExternalId => UserFilter::ExternalId(text),
-        Attribute::DisplayName => UserFilter::DisplayName(text),
-        Attribute::EmailValue { kind } => UserFilter::Email { value: text, kind: kind.clone() },
-    }
 }
