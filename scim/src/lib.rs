@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bulk;
 mod canonical;
 pub mod discovery;
 mod edit;
@@ -16,6 +17,7 @@ pub mod render;
 pub mod schema;
 mod user;
 
+pub use bulk::Bulk;
 pub use error::{Error, Result, ScimType};
 pub use filter::Filter;
 pub use group::{Group, MemberRef};

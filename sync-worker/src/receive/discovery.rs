@@ -16,7 +16,8 @@ pub(super) async fn service_provider_config(
     headers: HeaderMap,
 ) -> Answer {
     shared.admit(&source, &headers).await?;
-    Ok(scim_json(StatusCode::OK, &scim::discovery::service_provider_config(&shared.base(&source))))
+    let features = scim::discovery::Features::default();
+    Ok(scim_json(StatusCode::OK, &scim::discovery::service_provider_config(&shared.base(&source), &features)))
 }
 
 pub(super) async fn resource_types(
