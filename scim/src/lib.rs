@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bulk;
 mod canonical;
+pub mod dialect;
 pub mod discovery;
 mod edit;
 mod error;
@@ -12,10 +14,13 @@ pub mod list;
 pub mod patch;
 mod path;
 pub mod query;
+pub mod redact;
 pub mod render;
 pub mod schema;
 mod user;
 
+pub use bulk::Bulk;
+pub use dialect::{Dialect, Quirk};
 pub use error::{Error, Result, ScimType};
 pub use filter::Filter;
 pub use group::{Group, MemberRef};

@@ -8,6 +8,10 @@ use crate::error::{Error, Result};
 pub const USER_BODY: usize = 1024 * 1024;
 /// Body of a request about one group, in bytes: a full push of 100,000 members takes about 10 MiB.
 pub const GROUP_BODY: usize = 16 * 1024 * 1024;
+/// Body of a bulk request, in bytes: `maxPayloadSize` of `/ServiceProviderConfig`.
+pub const BULK_BODY: usize = 4 * 1024 * 1024;
+/// Operations in one bulk request: `maxOperations` of `/ServiceProviderConfig`.
+pub const BULK_OPERATIONS: usize = 1_000;
 /// Levels of arrays and objects in a body.
 pub const JSON_DEPTH: usize = 32;
 /// Operations in one PATCH.

@@ -39,6 +39,8 @@ pub struct Pushed {
     pub burst: Burst,
     /// How often each token may call.
     pub rates: Rates,
+    /// Who it seems to be.
+    pub dialect: receive::Seen,
 }
 
 /// What each token has left, by its digest. Only tokens that were accepted are in it.
@@ -77,7 +79,11 @@ impl SyncWorker {
                     let burst = Burst { count: burst.count, window: burst.window };
                     let quota = Quota::per_second(push.rate.per_second).allow_burst(push.rate.burst);
                     let rates = RateLimiter::keyed(quota);
-                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst, rates });
+                    let dialect = receive::Seen::new(push.dialect);
+                    pushed.insert(
+                        name.clone(),
+                        Pushed { name: name.clone(), tokens: push.tokens, burst, rates, dialect },
+                    );
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use lifecycle::Secret;
 use schemars::JsonSchema;
+use scim::dialect::Dialect;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +17,9 @@ pub struct Config {
     /// How often one token may call. What comes more often is answered 429 and, by every identity provider, sent again.
     #[serde(default)]
     pub rate: Rate,
+    /// Who it is, such as `entra`. Absent: told from what it sends. Nothing is understood otherwise; what does not fit is counted.
+    #[serde(default)]
+    pub dialect: Option<Dialect>,
 }
 
 /// How often one token may call, at each process.

@@ -3,6 +3,7 @@
 mod config;
 
 use lifecycle::Secret;
+use scim::dialect::Dialect;
 
 pub use config::{Config, Rate};
 
@@ -12,11 +13,12 @@ pub struct Push {
     /// Bearer tokens that are accepted beside those made with `token create`.
     pub tokens: Vec<Secret>,
     pub rate: Rate,
+    pub dialect: Option<Dialect>,
 }
 
 impl Push {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { tokens: config.tokens.clone(), rate: config.rate }
+        Self { tokens: config.tokens.clone(), rate: config.rate, dialect: config.dialect }
     }
 
     pub(crate) fn describe(&self) -> String {

@@ -6,6 +6,7 @@ mod lexer;
 mod matches;
 mod parser;
 mod resolve;
+mod shapes;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub(crate) use matches::{Held, folded};
 pub(crate) use parser::Written;
 use resolve::Fault;
 pub(crate) use resolve::{Misfit, fits, parse_path};
+pub(crate) use shapes::{shapes, truth_in_quotes};
 
 use crate::error::Result;
 use crate::schema::ResourceType;

@@ -107,7 +107,8 @@ impl Query {
     }
 }
 
-fn known(name: &str) -> Option<&'static str> {
+/// The parameter of this name, in any case.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
     PARAMETERS.into_iter().find(|known| known.eq_ignore_ascii_case(name))
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Refusal {
 
 /// Why a request was refused, beside the answer, for whoever counts and keeps it.
 #[derive(Debug, Clone)]
-pub(super) struct Detail(pub String);
+pub(super) struct Refused(pub scim::Error);
 
 impl Refusal {
     pub(super) fn status(status: u16, detail: &str) -> Self {
@@ -86,7 +86,7 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scim\""));
         }
-        response.extensions_mut().insert(Detail(self.error.detail));
+        response.extensions_mut().insert(Refused(self.error));
         response
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// For so many seconds after its page a cursor is taken.
-const TIMEOUT: u64 = 24 * 3_600;
+pub(super) const TIMEOUT: u64 = 24 * 3_600;
 
 /// Of a query, but for its page.
 pub(super) fn digest(source: &str, kind: ResourceType, query: &scim::Query) -> [u8; 8] {

@@ -4,14 +4,16 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use scim::ResourceType;
+use scim::discovery::{Cursor, Features};
 
-use super::Shared;
 use super::answer::{Refusal, scim_json};
+use super::{Shared, cursor};
 
 type Answer = Result<Response, Refusal>;
 
 pub(super) async fn service_provider_config(State(shared): State<Shared>, Path(source): Path<String>) -> Answer {
-    Ok(scim_json(StatusCode::OK, &scim::discovery::service_provider_config(&shared.base(&source))))
+    let features = Features { bulk: true, sort: true, cursor: Some(Cursor { timeout: Some(cursor::TIMEOUT) }) };
+    Ok(scim_json(StatusCode::OK, &scim::discovery::service_provider_config(&shared.base(&source), &features)))
 }
 
 pub(super) async fn resource_types(State(shared): State<Shared>, Path(source): Path<String>) -> Answer {

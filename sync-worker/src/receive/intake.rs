@@ -9,11 +9,12 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use directory::Refused;
+use scim::ResourceType;
 use scim::limits::GROUP_BODY;
 use serde_json::Value;
 
-use super::answer::{Detail, Refusal};
-use super::{Again, Shared, redact};
+use super::answer::{Refusal, Refused as Why};
+use super::{Again, Shared, secrets};
 
 /// How long a body may be on its way. Nothing waits for it but its own connection.
 const BODY_WITHIN: Duration = Duration::from_secs(30);
@@ -87,6 +88,9 @@ pub(super) async fn follow(State(shared): State<Shared>, request: Request, next:
         Ok(body) => body,
         Err(_) => return Refusal::status(413, "the body is too large").into_response(),
     };
+    if !again {
+        shared.look_at(&source, &path, &body, parts.uri.query()).await;
+    }
     let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
     let outcome = match response.status() {
         status if status.is_server_error() => "failed",
@@ -95,7 +99,7 @@ pub(super) async fn follow(State(shared): State<Shared>, request: Request, next:
     };
     shared.worker.metrics.scim(&source, outcome);
     if outcome == "refused" && !again && is_parked(&method, &path, response.status()) {
-        let reason = response.extensions().get::<Detail>().map(|detail| detail.0.clone());
+        let reason = response.extensions().get::<Why>().map(|why| why.0.detail.clone());
         shared.park(&source, &method, &path, &body, reason.as_deref().unwrap_or("it was refused")).await;
     }
     response
@@ -108,12 +112,28 @@ fn is_parked(method: &Method, path: &str, status: StatusCode) -> bool {
 }
 
 impl Shared {
+    /// What of it only some providers send.
+    async fn look_at(&self, source: &str, path: &str, body: &Bytes, query: Option<&str>) {
+        let resource = match path.split('/').nth(1) {
+            Some("Users") => ResourceType::User,
+            Some("Groups") => ResourceType::Group,
+            _ => return,
+        };
+        // Shapes show in small bodies as well; a full push of members is not read twice for them.
+        if body.len() > scim::limits::USER_BODY {
+            return;
+        }
+        // What cannot be read is refused by its route, in better words.
+        let body = serde_json::from_slice(body).unwrap_or(Value::Null);
+        self.note_quirks(source, resource, &body, query).await;
+    }
+
     /// By its place and reason, with its shape; what could be carried out again is kept for a week beside it.
     async fn park(&self, source: &str, method: &Method, path: &str, body: &Bytes, reason: &str) {
         let resource = path.split('/').nth(1).unwrap_or_default();
         let parsed: Option<Value> = scim::check_json(body, GROUP_BODY).ok();
-        let original = parsed.as_ref().filter(|_| body.len() <= KEPT).map(redact::without_secrets);
-        let example = parsed.as_ref().map(redact::shape);
+        let original = parsed.as_ref().filter(|_| body.len() <= KEPT).map(secrets::without);
+        let example = parsed.as_ref().map(scim::redact::redact);
         let refused = Refused {
             source,
             place: &format!("{method} /{}", known(resource)),

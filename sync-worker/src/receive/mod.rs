@@ -2,13 +2,15 @@
 
 mod answer;
 mod auth;
+mod bulk;
 mod cursor;
+mod dialect;
 mod discovery;
 mod groups;
 mod intake;
 mod lists;
-mod redact;
 mod retry;
+mod secrets;
 mod users;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::SyncWorker;
 use answer::Refusal;
+pub use dialect::Seen;
 pub(crate) use retry::{Retried, retry};
 
 /// How many requests are served at once; others wait for their turn. Each uses one connection of the pool at most.
@@ -79,6 +82,7 @@ fn resources(shared: Shared) -> Router {
             "/scim/v2/{source}/Groups/{id}",
             get(groups::read).put(groups::replace).patch(groups::patch).delete(groups::delete),
         )
+        .route("/scim/v2/{source}/Bulk", post(bulk::carry_out))
         .route("/scim/v2/{source}/.search", post(lists::search_all))
         .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
         .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))

@@ -10,7 +10,7 @@ use directory::RefusedRequest;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::answer::Detail;
+use super::answer::Refused;
 use super::{Again, Shared, resources};
 use crate::SyncWorker;
 
@@ -92,7 +92,7 @@ impl Retry<'_> {
         if response.status().is_success() {
             return None;
         }
-        let detail = response.extensions().get::<Detail>().map(|detail| detail.0.clone());
+        let detail = response.extensions().get::<Refused>().map(|refused| refused.0.detail.clone());
         Some(detail.unwrap_or_else(|| format!("it was answered {}", response.status())))
     }
 }
