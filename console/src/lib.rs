@@ -4,6 +4,7 @@ mod auth;
 mod events;
 mod identities;
 mod ledger;
+mod parked;
 mod plans;
 mod problem;
 mod requests;
@@ -46,6 +47,8 @@ pub fn routes(console: Console) -> Router {
         .route("/requests/{id}", get(requests::read))
         .route("/plans", get(plans::list))
         .route("/plans/{id}/approve", post(plans::approve))
+        .route("/parked", get(parked::list))
+        .route("/parked/{id}/retry", post(parked::retry))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/events", get(events::list))

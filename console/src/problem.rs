@@ -36,6 +36,7 @@ impl From<directory::Error> for Problem {
         match &error {
             Refused(why) => Problem::new(409, why.clone()),
             Unstorable { why } => Problem::new(400, *why),
+            TooCostly => Problem::new(400, "the answer takes too long").help("ask for less"),
             Unavailable(_) | Conflict(_) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "an admin call could not reach the database");
                 Problem::new(503, "the database could not be reached").help("ask again; nothing was changed")

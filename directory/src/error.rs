@@ -16,6 +16,9 @@ pub enum Error {
     /// A value cannot be stored as it was sent; tell whoever sent it.
     #[error("{why}")]
     Unstorable { why: &'static str },
+    /// What was asked for takes longer than anybody waits; let the asker ask for less.
+    #[error("the list takes too long")]
+    TooCostly,
     /// Somebody else advanced the checkpoint since it was read; drop the run.
     #[error("the checkpoint of source {source_name} was advanced by somebody else")]
     CheckpointMoved { source_name: String },

@@ -52,36 +52,6 @@ impl Directory {
         find(&mut connection, source, native_id, false).await
     }
 
-    /// A page of groups, and how many match. `filter` is (column, value) of `id`, `displayName` or `externalId`.
-    pub async fn groups(
-        &self,
-        source: &str,
-        filter: &[(&str, String)],
-        start: i64,
-        count: i64,
-    ) -> Result<(Vec<GroupRow>, i64)> {
-        let build = |select: &str| {
-            let mut query =
-                QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.groups WHERE source = "));
-            query.push_bind(source.to_owned()).push(" AND tombstone IS NULL");
-            for (column, value) in filter {
-                match *column {
-                    "id" => query.push(" AND native_id = ").push_bind(value.clone()),
-                    "externalId" => query.push(" AND external_id = ").push_bind(value.clone()),
-                    _ => query.push(" AND lower(display_name) = lower(").push_bind(value.clone()).push(")"),
-                };
-            }
-            query
-        };
-        let total: i64 = build("count(*)").build_query_scalar().fetch_one(&self.pool).await?;
-        if count == 0 || total == 0 {
-            return Ok((Vec::new(), total));
-        }
-        let mut page = build(COLUMNS);
-        page.push(" ORDER BY created_at, id OFFSET ").push_bind(start).push(" LIMIT ").push_bind(count);
-        Ok((page.build_query_as().fetch_all(&self.pool).await?, total))
-    }
-
     /// Native ids of the members that the source states, each with whether it is a group; those still awaited included.
     pub async fn members(&self, group: Uuid) -> Result<Vec<(String, bool)>> {
         let rows = sqlx::query!(

@@ -13,6 +13,8 @@ pub enum RequestKind {
     Sync,
     Plan,
     Approve,
+    /// Of a parked record.
+    Retry,
 }
 
 impl RequestKind {
@@ -22,6 +24,7 @@ impl RequestKind {
             RequestKind::Sync => "sync",
             RequestKind::Plan => "plan",
             RequestKind::Approve => "approve",
+            RequestKind::Retry => "retry",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{AccountFacts, Standing};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, AccountRow, Raw};
@@ -14,24 +14,6 @@ use crate::bursts::Burst;
 use crate::settle::{Touched, settle};
 use crate::{Directory, Error, Result, memberships};
 
-/// One equality that every result satisfies. Names without case, ids as they stand (RFC 7643 §4.1, caseExact).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserFilter {
-    Id(String),
-    UserName(String),
-    ExternalId(String),
-    DisplayName(String),
-    /// Any of the user's addresses; with `kind` only one of this type, such as `work`.
-    Email {
-        value: String,
-        kind: Option<String>,
-    },
-}
-
-const COLUMNS: &str =
-    "id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
-     manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at";
-
 /// How often a write that met another writer is done again before the caller is told to.
 const TRIES: usize = 5;
 
@@ -39,54 +21,6 @@ impl Directory {
     pub async fn user(&self, source: &str, native_id: &str) -> Result<Option<AccountRow>> {
         let mut connection = self.pool.acquire().await?;
         visible(&mut connection, source, native_id, false).await
-    }
-
-    /// A page of accounts in a stable order, and how many match in all. `filter`: all must hold. `start` counts from 0.
-    pub async fn users(
-        &self,
-        source: &str,
-        filter: &[UserFilter],
-        start: i64,
-        count: i64,
-    ) -> Result<(Vec<AccountRow>, i64)> {
-        let build = |select: &str| {
-            let mut query =
-                QueryBuilder::<Postgres>::new(format!("SELECT {select} FROM directory.accounts WHERE source = "));
-            query.push_bind(source.to_owned());
-            query.push(" AND tombstone IS DISTINCT FROM 'hard'");
-            for condition in filter {
-                match condition {
-                    UserFilter::Id(v) => query.push(" AND native_id = ").push_bind(v.clone()),
-                    UserFilter::ExternalId(v) => query.push(" AND external_id = ").push_bind(v.clone()),
-                    UserFilter::UserName(v) => {
-                        query.push(" AND lower(user_name) = lower(").push_bind(v.clone()).push(")")
-                    }
-                    UserFilter::DisplayName(v) => {
-                        query.push(" AND lower(display_name) = lower(").push_bind(v.clone()).push(")")
-                    }
-                    UserFilter::Email { value, kind } => {
-                        query.push(
-                            " AND EXISTS (SELECT FROM jsonb_array_elements(CASE jsonb_typeof(attributes -> 'emails')
-                                  WHEN 'array' THEN attributes -> 'emails' ELSE '[]' END) e WHERE lower(e ->> 'value') = lower(",
-                        );
-                        query.push_bind(value.clone()).push(")");
-                        if let Some(kind) = kind {
-                            query.push(" AND lower(e ->> 'type') = lower(").push_bind(kind.clone()).push(")");
-                        }
-                        query.push(")")
-                    }
-                };
-            }
-            query
-        };
-        let total: i64 = build("count(*)").build_query_scalar().fetch_one(&self.pool).await?;
-        if count == 0 || total == 0 {
-            return Ok((Vec::new(), total));
-        }
-        let mut page = build(COLUMNS);
-        page.push(" ORDER BY created_at, id OFFSET ").push_bind(start).push(" LIMIT ").push_bind(count);
-        let rows: Vec<Raw> = page.build_query_as().fetch_all(&self.pool).await?;
-        Ok((rows.into_iter().map(AccountRow::try_from).collect::<Result<_>>()?, total))
     }
 
     /// Creates an account under the fresh id in `facts`, or revives the returning user's: an inactive or deleted account of

@@ -34,6 +34,8 @@ pub struct SourceStatus {
     pub next_run: Option<DateTime<Utc>>,
     pub accounts: i64,
     pub note: Option<String>,
+    /// Of SCIM, as configured or as its requests tell.
+    pub dialect: Option<String>,
 }
 
 /// From worst to best.
@@ -98,7 +100,7 @@ impl Directory {
     pub async fn source_statuses(&self) -> Result<Vec<SourceStatus>> {
         Ok(sqlx::query!(
             r#"SELECT s.name, s.kind, coalesce(w.state, 'ok') AS "state!", w.last_run AS "last_run?", w.next_run AS "next_run?",
-                      w.note AS "note?",
+                      w.note AS "note?", w.dialect AS "dialect?",
                       (SELECT count(*) FROM directory.accounts a WHERE a.source = s.name AND a.tombstone IS NULL) AS "accounts!"
                FROM directory.sources s LEFT JOIN working.source_status w ON w.source = s.name ORDER BY s.name"#
         )
@@ -113,8 +115,22 @@ impl Directory {
             next_run: r.next_run,
             accounts: r.accounts,
             note: r.note,
+            dialect: r.dialect,
         })
         .collect())
+    }
+
+    /// Notes who a source that pushes seems to be.
+    pub async fn note_dialect(&self, source: &str, dialect: Option<&str>) -> Result<()> {
+        sqlx::query!(
+            "INSERT INTO working.source_status AS w (source, state, dialect) VALUES ($1, 'ok', $2)
+             ON CONFLICT (source) DO UPDATE SET dialect = excluded.dialect WHERE w.dialect IS DISTINCT FROM excluded.dialect",
+            source,
+            dialect
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Notes how a source does. `ran`: a run ended just now. `failed`: it failed; else the count of failures starts anew.

@@ -16,7 +16,7 @@ pub(crate) fn value(attribute: &Attribute, path: &str, value: &Value) -> Result<
     match attribute.kind {
         Kind::Complex => complex(attribute, path, value),
         Kind::Boolean => Ok(boolean(path, value)?.map(Value::Bool)),
-        Kind::String | Kind::Reference | Kind::Binary => string(path, value),
+        Kind::String | Kind::DateTime | Kind::Reference | Kind::Binary => string(path, value),
     }
 }
 

@@ -7,16 +7,45 @@ use crate::limits;
 use crate::list;
 use crate::schema::{self, Attribute, ResourceType};
 
-/// The body of `/ServiceProviderConfig`.
-pub fn service_provider_config(base_url: &str) -> Value {
+/// What the service provider around this crate has switched on. PATCH, filters, entity tags and pages by index are always on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Features {
+    /// `/Bulk`, within the limits of [`limits`].
+    pub bulk: bool,
+    /// `sortBy` and `sortOrder`; without it they are passed over, as RFC 7644 §3.4.2.3 allows.
+    pub sort: bool,
+    /// Pages by cursor.
+    pub cursor: Option<Cursor>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// How long a cursor is good for at least, in seconds; `None` leaves it open.
+    pub timeout: Option<u64>,
+}
+
+/// The body of `/ServiceProviderConfig`. Who asks for no kind of page gets pages by index.
+pub fn service_provider_config(base_url: &str, features: &Features) -> Value {
+    let (operations, payload) = if features.bulk { (limits::BULK_OPERATIONS, limits::BULK_BODY) } else { (0, 0) };
+    let mut pagination = json!({
+        "cursor": features.cursor.is_some(),
+        "index": true,
+        "defaultPaginationMethod": "index",
+        "defaultPageSize": limits::DEFAULT_PAGE,
+        "maxPageSize": limits::PAGE,
+    });
+    if let Some(timeout) = features.cursor.and_then(|cursor| cursor.timeout) {
+        pagination["cursorTimeout"] = timeout.into();
+    }
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {"supported": features.bulk, "maxOperations": operations, "maxPayloadSize": payload},
         "filter": {"supported": true, "maxResults": limits::PAGE},
         "changePassword": {"supported": false},
-        "sort": {"supported": false},
+        "sort": {"supported": features.sort},
         "etag": {"supported": true},
+        "pagination": pagination,
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "OAuth Bearer Token",
@@ -92,7 +121,7 @@ fn attribute(attribute: &Attribute) -> Value {
     ]);
     let mut state = |name: &str, value: Value| definition.insert(name.to_owned(), value);
     match attribute.kind {
-        schema::Kind::Complex | schema::Kind::Boolean => {}
+        schema::Kind::Complex | schema::Kind::Boolean | schema::Kind::DateTime => {}
         schema::Kind::String | schema::Kind::Reference | schema::Kind::Binary => {
             state("caseExact", attribute.case_exact.into());
             state("uniqueness", if attribute.unique { "server" } else { "none" }.into());
@@ -150,7 +179,7 @@ mod tests {
             assert_eq!(sent, ids);
             assert_no_nulls(&list);
         }
-        assert_no_nulls(&service_provider_config(BASE));
+        assert_no_nulls(&service_provider_config(BASE, &Features::default()));
     }
 
     #[test]
@@ -181,16 +210,39 @@ mod tests {
         for dropped in ["password", "groups", "id", "meta"] {
             assert!(!names.contains(&dropped.into()), "{dropped}");
         }
-        let config = service_provider_config(BASE);
-        for (feature, supported) in [
-            ("patch", true),
-            ("bulk", false),
-            ("filter", true),
-            ("changePassword", false),
-            ("sort", false),
-            ("etag", true),
+    }
+
+    #[test]
+    fn b1_30_what_is_advertised_is_what_is_switched_on() {
+        let little = service_provider_config(BASE, &Features::default());
+        let cursor = Some(Cursor { timeout: Some(3600) });
+        let much = service_provider_config(BASE, &Features { bulk: true, sort: true, cursor });
+        for (feature, always, switched) in [
+            ("patch", true, false),
+            ("filter", true, false),
+            ("etag", true, false),
+            ("changePassword", false, false),
+            ("bulk", false, true),
+            ("sort", false, true),
         ] {
-            assert_eq!(config[feature]["supported"], supported, "{feature}");
+            assert_eq!(little[feature]["supported"], always, "{feature}");
+            assert_eq!(much[feature]["supported"], always || switched, "{feature}");
         }
+        assert_eq!(much["bulk"], json!({"supported": true, "maxOperations": 1_000, "maxPayloadSize": 4_194_304}));
+        assert_eq!(much["filter"]["maxResults"], 1_000);
+    }
+
+    #[test]
+    fn b1_33_both_ways_to_page_are_advertised() {
+        let pagination =
+            |cursor| service_provider_config(BASE, &Features { cursor, ..Features::default() })["pagination"].take();
+        let mut expected = json!({
+            "cursor": false, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 1_000,
+        });
+        assert_eq!(pagination(None), expected);
+        expected["cursor"] = json!(true);
+        assert_eq!(pagination(Some(Cursor { timeout: None })), expected);
+        expected["cursorTimeout"] = json!(600);
+        assert_eq!(pagination(Some(Cursor { timeout: Some(600) })), expected);
     }
 }

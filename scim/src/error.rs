@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The `scimType` keywords of RFC 7644 §3.12, table 9.
+/// The `scimType` keywords of RFC 7644 §3.12, table 9, and of RFC 9865 §2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScimType {
     InvalidFilter,
@@ -17,6 +17,9 @@ pub enum ScimType {
     InvalidValue,
     InvalidVers,
     Sensitive,
+    InvalidCursor,
+    ExpiredCursor,
+    InvalidCount,
 }
 
 impl ScimType {
@@ -33,6 +36,9 @@ impl ScimType {
             ScimType::InvalidValue => "invalidValue",
             ScimType::InvalidVers => "invalidVers",
             ScimType::Sensitive => "sensitive",
+            ScimType::InvalidCursor => "invalidCursor",
+            ScimType::ExpiredCursor => "expiredCursor",
+            ScimType::InvalidCount => "invalidCount",
         }
     }
 }
@@ -65,6 +71,24 @@ impl Error {
     pub fn uniqueness(attribute: &str) -> Self {
         let detail = format!("another resource already has this `{}`", shown(attribute));
         Self { status: 409, scim_type: Some(ScimType::Uniqueness), detail }
+    }
+
+    /// A cursor that this service provider did not issue, or issued for another query.
+    pub fn invalid_cursor() -> Self {
+        let detail =
+            "the cursor is not one of this query; send an empty one to begin, and then `nextCursor` as it was returned";
+        Self::bad_request(ScimType::InvalidCursor, detail)
+    }
+
+    /// A cursor that is valid no longer.
+    pub fn expired_cursor() -> Self {
+        Self::bad_request(ScimType::ExpiredCursor, "the cursor has expired; begin again with an empty one")
+    }
+
+    /// 501: `/Me` is an alias of the caller's own resource (RFC 7644 §3.11), and the bearer of a directory's token is no user of
+    /// that directory.
+    pub fn no_me() -> Self {
+        Self::status(501, "/Me is not supported: the token stands for a directory, not for one of its users")
     }
 
     /// 404 for a resource that is not there (or no longer).

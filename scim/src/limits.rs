@@ -8,6 +8,10 @@ use crate::error::{Error, Result};
 pub const USER_BODY: usize = 1024 * 1024;
 /// Body of a request about one group, in bytes: a full push of 100,000 members takes about 10 MiB.
 pub const GROUP_BODY: usize = 16 * 1024 * 1024;
+/// Body of a bulk request, in bytes: `maxPayloadSize` of `/ServiceProviderConfig`.
+pub const BULK_BODY: usize = 4 * 1024 * 1024;
+/// Operations in one bulk request: `maxOperations` of `/ServiceProviderConfig`.
+pub const BULK_OPERATIONS: usize = 1_000;
 /// Levels of arrays and objects in a body.
 pub const JSON_DEPTH: usize = 32;
 /// Operations in one PATCH.
@@ -20,6 +24,10 @@ pub const VALUES: usize = 1_000;
 pub const FILTER_LENGTH: usize = 4_096;
 /// Levels of parentheses and brackets in a filter.
 pub const FILTER_DEPTH: usize = 16;
+/// Comparisons in a filter: each may become a condition in a database.
+pub const FILTER_COMPARISONS: usize = 100;
+/// Length of a cursor, in bytes.
+pub const CURSOR_LENGTH: usize = 2_048;
 /// Resources on one page of a list, also what `/ServiceProviderConfig` advertises.
 pub const PAGE: u64 = 1_000;
 /// Resources on a page when the caller does not say.

@@ -1,93 +1,11 @@
-//! Lists: the query parameters (RFC 7644 §3.4.2), the response, and partial resources (§3.9).
+//! Lists: the response (RFC 7644 §3.4.2, RFC 9865), and partial resources (RFC 7644 §3.9).
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result, ScimType};
-use crate::filter::Filter;
-use crate::limits;
 use crate::path::{AttributePath, Path};
-use crate::schema::{self, ResourceType};
+use crate::schema;
 
-/// The parameters of a GET.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    pub filter: Option<Filter>,
-    /// Of the first resource wanted; the first of all is 1.
-    pub start_index: u64,
-    /// Resources wanted, at most [`limits::PAGE`]. 0 asks for the total alone.
-    pub count: u64,
-    /// As sent, one name each; empty means all.
-    pub attributes: Vec<String>,
-    pub excluded_attributes: Vec<String>,
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        Self {
-            filter: None,
-            start_index: 1,
-            count: limits::DEFAULT_PAGE,
-            attributes: Vec::new(),
-            excluded_attributes: Vec::new(),
-        }
-    }
-}
-
-impl Query {
-    /// Reads decoded query parameters. Names are taken in any case (Microsoft's own collection sends `startindex`); unknown
-    /// parameters are passed over, as RFC 7644 wants of a provider without sorting.
-    ///
-    /// # Errors
-    /// `invalidFilter`; `invalidValue` for a number that is none and for a parameter stated twice.
-    pub fn parse(resource: ResourceType, pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
-        let mut query = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in pairs {
-            let known = ["filter", "startIndex", "count", "attributes", "excludedAttributes"];
-            let Some(known) = known.into_iter().find(|known| known.eq_ignore_ascii_case(&name)) else { continue };
-            if seen.contains(&known) {
-                return Err(Error::bad_request(
-                    ScimType::InvalidValue,
-                    format!("`{known}` is stated twice; send it once"),
-                ));
-            }
-            seen.push(known);
-            match known {
-                "filter" => query.filter = Some(Filter::parse(resource, &value)?),
-                "startIndex" => query.start_index = whole_number(known, &value)?.max(1),
-                "count" => query.count = whole_number(known, &value)?.min(limits::PAGE),
-                "attributes" => query.attributes = names(&value),
-                _ => query.excluded_attributes = names(&value),
-            }
-        }
-        Ok(query)
-    }
-
-    /// Whether a response carries `attribute`. What is not carried need not be read: Entra excludes the members of every group.
-    pub fn returns(&self, attribute: &str) -> bool {
-        let named = |selectors: &[Selector]| selectors.iter().any(|selector| selector.core_name_is(attribute));
-        let excluded = selectors(&self.excluded_attributes).into_iter().filter(Selector::is_whole).collect::<Vec<_>>();
-        is_always_returned(attribute)
-            || ((self.attributes.is_empty() || named(&selectors(&self.attributes))) && !named(&excluded))
-    }
-
-    /// `resource` as this query wants it.
-    pub fn project(&self, resource: &Value) -> Value {
-        project(resource, &self.attributes, &self.excluded_attributes)
-    }
-}
-
-/// Below zero is zero (RFC 7644 §3.4.2.4).
-fn whole_number(name: &str, value: &str) -> Result<u64> {
-    let number: i64 = value.trim().parse().map_err(|_| Error::invalid_value(name, "a whole number"))?;
-    Ok(u64::try_from(number).unwrap_or(0))
-}
-
-fn names(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// A ListResponse. `total` counts all matches, `resources` are those of this page.
+/// A page of a list by index. `total` counts all matches, `resources` are those of this page.
 pub fn response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
     json!({
         "schemas": [schema::LIST_RESPONSE],
@@ -96,6 +14,35 @@ pub fn response(total: u64, start_index: u64, resources: Vec<Value>) -> Value {
         "itemsPerPage": resources.len(),
         "Resources": resources,
     })
+}
+
+/// Where a page by cursor leads (RFC 9865 §2).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cursors {
+    /// `None` says that this is the last page.
+    pub next: Option<String>,
+    /// May be absent on any page.
+    pub previous: Option<String>,
+}
+
+/// A page of a list by cursor. It has no `startIndex`; `total` may be left out where counting costs too much.
+pub fn cursor_response(total: Option<u64>, cursors: Cursors, resources: Vec<Value>) -> Value {
+    let mut response = json!({
+        "schemas": [schema::LIST_RESPONSE],
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    });
+    let stated = [
+        ("totalResults", total.map(Value::from)),
+        ("nextCursor", cursors.next.map(Value::from)),
+        ("previousCursor", cursors.previous.map(Value::from)),
+    ];
+    for (name, value) in stated {
+        if let Some(value) = value {
+            response[name] = value;
+        }
+    }
+    response
 }
 
 /// The part of a rendered `resource` that is asked for: what `attributes` names (all if empty) without what `excluded` names.
@@ -110,6 +57,13 @@ pub fn project(resource: &Value, attributes: &[String], excluded: &[String]) -> 
         kept = narrowed(&kept, &selectors(excluded), false);
     }
     Value::Object(kept)
+}
+
+/// Whether a response with these `attributes` and `excluded` carries `attribute`.
+pub(crate) fn returns(attribute: &str, attributes: &[String], excluded: &[String]) -> bool {
+    let named = |selectors: &[Selector]| selectors.iter().any(|selector| selector.core_name_is(attribute));
+    let excluded = selectors(excluded).into_iter().filter(Selector::is_whole).collect::<Vec<_>>();
+    is_always_returned(attribute) || ((attributes.is_empty() || named(&selectors(attributes))) && !named(&excluded))
 }
 
 /// One name of `attributes` or `excludedAttributes`.
@@ -215,62 +169,37 @@ fn part(value: &Value, subs: &[Option<&str>], keep: bool) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::{Attribute, FilterValue};
+    use crate::schema::{ENTERPRISE, USER};
 
-    fn query(pairs: &[(&str, &str)]) -> Result<Query> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Query::parse(ResourceType::User, pairs)
+    #[test]
+    fn b1_33_a_page_by_cursor_leads_on_and_the_last_one_says_so() {
+        let cursors = Cursors { next: Some("b".to_owned()), previous: None };
+        let page = json!({
+            "schemas": [schema::LIST_RESPONSE], "totalResults": 3, "itemsPerPage": 1, "nextCursor": "b",
+            "Resources": [{"id": "1"}],
+        });
+        assert_eq!(cursor_response(Some(3), cursors, vec![json!({"id": "1"})]), page);
+        let last = json!({"schemas": [schema::LIST_RESPONSE], "itemsPerPage": 0, "Resources": []});
+        assert_eq!(cursor_response(None, Cursors::default(), vec![]), last);
     }
 
     #[test]
-    fn b1_23_paging_is_one_based_and_bounded_whatever_the_case_of_the_names() {
-        for (pairs, start_index, count) in [
-            (&[][..], 1, 100),
-            (&[("startindex", "0")], 1, 100),
-            (&[("startIndex", "-3"), ("count", "-1")], 1, 0),
-            (&[("STARTINDEX", "101"), ("Count", "100")], 101, 100),
-            (&[("count", "0")], 1, 0),
-            (&[("count", "50000")], 1, 1_000),
-        ] {
-            let query = query(pairs).unwrap();
-            assert_eq!((query.start_index, query.count), (start_index, count), "{pairs:?}");
-        }
-        for pairs in [&[("count", "ten")][..], &[("startIndex", "")], &[("count", "1"), ("COUNT", "2")]] {
-            assert_eq!(query(pairs).unwrap_err().scim_type, Some(ScimType::InvalidValue), "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn b1_13_the_query_of_okta_is_read() {
-        let query = query(&[("filter", "userName eq \"test.user@okta.local\""), ("startIndex", "1"), ("count", "100")]);
-        let value = FilterValue::String("test.user@okta.local".to_owned());
-        let filter = Some(Filter::Eq { attribute: Attribute::UserName, value });
-        assert_eq!(query, Ok(Query { filter, ..Query::default() }));
-    }
-
-    #[test]
-    fn an_empty_filter_is_refused_rather_than_answered_with_everybody() {
-        assert_eq!(query(&[("filter", "")]).unwrap_err().scim_type, Some(ScimType::InvalidFilter));
-    }
-
-    #[test]
-    fn b1_11_excluded_members_are_neither_needed_nor_returned() {
-        let query = query(&[("excludedattributes", "members")]).unwrap();
-        assert!(!query.returns("members"));
-        assert!(query.returns("displayName"));
-        let group = json!({"schemas": [schema::GROUP], "id": "1", "displayName": "g", "members": [{"value": "2"}]});
-        assert_eq!(query.project(&group), json!({"schemas": [schema::GROUP], "id": "1", "displayName": "g"}));
+    fn b1_22_nobody_found_is_a_list_of_nobody() {
+        let empty = json!({
+            "schemas": [schema::LIST_RESPONSE], "totalResults": 0, "startIndex": 1, "itemsPerPage": 0, "Resources": [],
+        });
+        assert_eq!(response(0, 1, vec![]), empty);
     }
 
     #[test]
     fn a_partial_resource_holds_what_is_named_and_always_id_and_schemas() {
         let user = json!({
-            "schemas": [schema::USER, schema::ENTERPRISE],
+            "schemas": [USER, ENTERPRISE],
             "id": "1",
             "userName": "ana",
             "name": {"givenName": "Ana", "familyName": "Lee", "middleName": "M"},
             "emails": [{"value": "a", "type": "work"}, {"value": "b", "type": "home"}],
-            schema::ENTERPRISE: {"department": "R&D", "employeeNumber": "7"},
+            ENTERPRISE: {"department": "R&D", "employeeNumber": "7"},
             "urn:example:custom:2.0:User": {"badge": "9"},
         });
         let wanted = |attributes: &[&str], excluded: &[&str]| {
@@ -287,9 +216,9 @@ mod tests {
             wanted(&["name.givenName", "name.familyName", "emails.value"], &[]),
             json!({"name": {"givenName": "Ana", "familyName": "Lee"}, "emails": [{"value": "a"}, {"value": "b"}]})
         );
-        let department = format!("{}:department", schema::ENTERPRISE);
-        assert_eq!(wanted(&[&department], &[]), json!({schema::ENTERPRISE: {"department": "R&D"}}));
-        assert_eq!(wanted(&[schema::ENTERPRISE], &[&department]), json!({schema::ENTERPRISE: {"employeeNumber": "7"}}));
+        let department = format!("{}:department", ENTERPRISE);
+        assert_eq!(wanted(&[&department], &[]), json!({ENTERPRISE: {"department": "R&D"}}));
+        assert_eq!(wanted(&[ENTERPRISE], &[&department]), json!({ENTERPRISE: {"employeeNumber": "7"}}));
         let badge = json!({"urn:example:custom:2.0:User": {"badge": "9"}});
         assert_eq!(wanted(&["urn:example:custom:2.0:User"], &[]), badge);
         assert_eq!(wanted(&["nothing", "no path["], &[]), json!({}));

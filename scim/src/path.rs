@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::canonical;
 use crate::error::Result;
-use crate::filter::{Filter, FilterValue, Written, parse_path};
+use crate::filter::{Filter, parse_path};
 
 /// The target of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,33 +30,15 @@ impl Path {
     /// Parses a path. An unknown URN is taken to end at its last colon.
     ///
     /// # Errors
-    /// `invalidPath`, with the position.
+    /// `invalidPath`, or `invalidFilter` for what stands in the brackets, with the position.
     pub fn parse(text: &str) -> Result<Self> {
-        let written = parse_path(text).map_err(|fault| fault.into_path_error())?;
-        Ok(match written {
-            Written { urn: Some(urn), name: None, .. } => Path::Schema(urn),
-            Written { urn, name, filter, sub, .. } => Path::Attribute(AttributePath {
-                urn,
-                name: name.unwrap_or_default(),
-                filter: filter.map(truth_as_boolean),
-                sub,
-            }),
+        let (written, filter) = parse_path(text).map_err(|fault| fault.into_path_error())?;
+        Ok(match (written.urn, written.name) {
+            (Some(urn), None) => Path::Schema(urn),
+            (urn, name) => {
+                Path::Attribute(AttributePath { urn, name: name.unwrap_or_default(), filter, sub: written.sub })
+            }
         })
-    }
-}
-
-/// Entra writes `roles[primary eq "True"]`, with the truth value as a string.
-fn truth_as_boolean(filter: Filter<String>) -> Filter<String> {
-    match filter {
-        Filter::Eq { attribute, value: FilterValue::String(text) } if attribute.eq_ignore_ascii_case("primary") => {
-            let value = match canonical::boolean("primary", &text.as_str().into()) {
-                Ok(Some(truth)) => FilterValue::Boolean(truth),
-                Ok(None) | Err(_) => FilterValue::String(text),
-            };
-            Filter::Eq { attribute, value }
-        }
-        eq @ Filter::Eq { .. } => eq,
-        Filter::And(all) => Filter::And(all.into_iter().map(truth_as_boolean).collect()),
     }
 }
 
@@ -136,7 +117,8 @@ mod tests {
             "a[",
             "a[b]",
             "a[b eq]",
-            "a[b eq 1]",
+            "a[b eq one]",
+            "a[b[c eq 1]]",
             "a b",
             "a[b eq \"c\"].",
             "1a",

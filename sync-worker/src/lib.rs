@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use connectors::{Connector, Pull};
 use directory::{Burst, Directory};
+use governor::{Quota, RateLimiter};
 use lifecycle::Secret;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
@@ -36,7 +37,14 @@ pub struct Pushed {
     pub tokens: Vec<Secret>,
     /// How many deactivations apply within how long; more wait for a person.
     pub burst: Burst,
+    /// How often each token may call.
+    pub rates: Rates,
+    /// Who it seems to be.
+    pub dialect: receive::Seen,
 }
+
+/// What each token has left, by its digest. Only tokens that were accepted are in it.
+pub type Rates = governor::DefaultKeyedRateLimiter<Vec<u8>>;
 
 /// Everything that the worker's loops share.
 pub struct SyncWorker {
@@ -69,7 +77,13 @@ impl SyncWorker {
                     metrics.receives(name);
                     let Brake { burst, .. } = &config.brake;
                     let burst = Burst { count: burst.count, window: burst.window };
-                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst });
+                    let quota = Quota::per_second(push.rate.per_second).allow_burst(push.rate.burst);
+                    let rates = RateLimiter::keyed(quota);
+                    let dialect = receive::Seen::new(push.dialect);
+                    pushed.insert(
+                        name.clone(),
+                        Pushed { name: name.clone(), tokens: push.tokens, burst, rates, dialect },
+                    );
                 }
             }
         }

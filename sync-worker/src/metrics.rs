@@ -13,6 +13,7 @@ pub const RUNS: &str = "leaver_source_runs";
 pub const HELD: &str = "leaver_plans_held";
 pub const PARKED: &str = "leaver_records_parked";
 pub const SCIM_REQUESTS: &str = "leaver_scim_requests";
+pub const SCIM_QUIRKS: &str = "leaver_scim_quirks";
 
 /// Seconds since the hop before, by hop (as in `identity trace`) and by where. One metric of the whole way, so it comes from
 /// who registers it; here it gets the hops up to the commit.
@@ -20,6 +21,7 @@ pub type Hops = Family<[(&'static str, String); 2], Histogram, fn() -> Histogram
 
 type BySource = [(&'static str, String); 1];
 type BySourceAndOutcome = [(&'static str, String); 2];
+type BySourceAndQuirk = [(&'static str, String); 2];
 
 /// Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
@@ -30,6 +32,7 @@ pub struct Metrics {
     held: Family<BySource, Counter>,
     parked: Family<BySource, Counter>,
     scim: Family<BySourceAndOutcome, Counter>,
+    quirks: Family<BySourceAndQuirk, Counter>,
 }
 
 fn seconds() -> Histogram {
@@ -50,7 +53,7 @@ impl Metrics {
         self.begins(source);
         drop(self.lag.get_or_create(&[("source", source.to_owned())]));
         drop(self.hops.get_or_create(&at("received", source)));
-        for outcome in ["ok", "refused", "failed"] {
+        for outcome in ["ok", "refused", "failed", "throttled"] {
             drop(self.scim.get_or_create(&of(source, outcome)));
         }
     }
@@ -70,6 +73,7 @@ impl Metrics {
             held: Family::default(),
             parked: Family::default(),
             scim: Family::default(),
+            quirks: Family::default(),
         };
         registry.register(
             SOURCE_LAG_SECONDS,
@@ -79,7 +83,12 @@ impl Metrics {
         registry.register(RUNS, "Runs of pulled sources: `complete`, `held`, `failed`", metrics.runs.clone());
         registry.register(HELD, "Plans that the brake held", metrics.held.clone());
         registry.register(PARKED, "Records that could not be understood", metrics.parked.clone());
-        registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`", metrics.scim.clone());
+        registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`, `throttled`", metrics.scim.clone());
+        registry.register(
+            SCIM_QUIRKS,
+            "Requests of a shape outside of the standard that was understood all the same",
+            metrics.quirks.clone(),
+        );
         metrics
     }
 
@@ -104,6 +113,10 @@ impl Metrics {
 
     pub(crate) fn parked(&self, source: &str, count: usize) {
         self.parked.get_or_create(&[("source", source.to_owned())]).inc_by(count as u64);
+    }
+
+    pub(crate) fn quirk(&self, source: &str, quirk: &'static str) {
+        self.quirks.get_or_create(&[("source", source.to_owned()), ("quirk", quirk.to_owned())]).inc();
     }
 
     pub(crate) fn scim(&self, source: &str, outcome: &'static str) {

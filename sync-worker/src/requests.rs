@@ -1,6 +1,7 @@
 //! Requests that belong to no one source's loop: approvals, and wishes that no source here can fulfil.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use directory::{Burst, Cause, Request, RequestKind};
@@ -11,18 +12,26 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::alone::of_source;
+use crate::receive::{self, Retried};
 use crate::{Pushed, SyncWorker};
 
 const POLL: Duration = Duration::from_secs(1);
 /// The lease of whoever lets plans through: a second worker would find the plan half applied.
 const APPROVALS: &str = "approvals";
+/// The same for what is carried out again: twice at once, each would overtake the other.
+const RETRIES: &str = "retries";
+/// How often is looked for refused requests that have been kept long enough.
+const FORGET: Duration = Duration::from_secs(600);
 
 impl SyncWorker {
     /// Takes requests until `stop`.
-    pub async fn serve_requests(&self, stop: CancellationToken) {
+    pub async fn serve_requests(self: &Arc<Self>, stop: CancellationToken) {
+        const KINDS: [RequestKind; 4] =
+            [RequestKind::Approve, RequestKind::Retry, RequestKind::Sync, RequestKind::Plan];
         let mut bell = self.directory.wake.requests.listen();
+        let mut forgotten = Instant::now();
         while !stop.is_cancelled() {
-            match self.directory.open_requests(&[RequestKind::Approve, RequestKind::Sync, RequestKind::Plan]).await {
+            match self.directory.open_requests(&KINDS).await {
                 Ok(requests) => {
                     for request in requests {
                         if let Err(error) = self.carry_out(&request).await {
@@ -35,6 +44,15 @@ impl SyncWorker {
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again")
+                }
+            }
+            if forgotten.elapsed() >= FORGET {
+                forgotten = Instant::now();
+                if let Err(error) = self.directory.forget_old_refused().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "old refused requests could not be erased; trying again"
+                    );
                 }
             }
             for source in self.pushed.values() {
@@ -84,7 +102,7 @@ impl SyncWorker {
         Ok(())
     }
 
-    async fn carry_out(&self, request: &Request) -> directory::Result<()> {
+    async fn carry_out(self: &Arc<Self>, request: &Request) -> directory::Result<()> {
         if request.kind == RequestKind::Approve.as_str() {
             let Some(plan) = request.payload["plan"].as_str().and_then(|id| id.parse().ok()) else {
                 return self
@@ -93,6 +111,9 @@ impl SyncWorker {
                     .await;
             };
             return self.alone(APPROVALS, self.approve(request, plan)).await.unwrap_or(Ok(()));
+        }
+        if request.kind == RequestKind::Retry.as_str() {
+            return self.alone(RETRIES, self.retry(request)).await.unwrap_or(Ok(()));
         }
         let source = request.payload["source"].as_str().unwrap_or_default();
         if self.pulled.contains_key(source) {
@@ -104,6 +125,29 @@ impl SyncWorker {
             format!("no source is called {source}")
         };
         self.directory.finish_request(request.id, false, &json!({"error": why})).await
+    }
+
+    /// Carries out again what a source sent and was refused.
+    async fn retry(self: &Arc<Self>, request: &Request) -> directory::Result<()> {
+        // Before the lease was ours, another worker may have done it.
+        if self.directory.request(request.id).await?.state != request.state {
+            return Ok(());
+        }
+        let id = request.payload["parked"].as_str().and_then(|id| id.parse().ok());
+        let record = match id {
+            Some(id) => self.directory.parked_record(id).await?,
+            None => None,
+        };
+        let Some(record) = record.filter(|record| self.pushed.contains_key(&record.source)) else {
+            let why = json!({"error": "no source that pushes has such a record any more"});
+            return self.directory.finish_request(request.id, false, &why).await;
+        };
+        let Retried { done, error } = receive::retry(self, &record.source, record.id).await?;
+        let result = match &error {
+            None => json!({"source": record.source, "carried_out": done}),
+            Some(error) => json!({"source": record.source, "carried_out": done, "error": error}),
+        };
+        self.directory.finish_request(request.id, error.is_none(), &result).await
     }
 
     async fn approve(&self, request: &Request, plan: Uuid) -> directory::Result<()> {

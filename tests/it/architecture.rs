@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("lifecycle", &[]),
     ("scim", &["lifecycle"]),
     ("policy", &["lifecycle"]),
-    ("connectors", &["lifecycle"]),
+    ("connectors", &["lifecycle", "scim"]),
     ("downstreams", &["lifecycle"]),
     ("bus", &["lifecycle"]),
     ("directory", &["lifecycle", "scim"]),

@@ -11,6 +11,7 @@ mod kafka;
 mod keycloak;
 mod leaving;
 mod observed;
+mod parked;
 mod redis_outage;
 mod rehire;
 mod roles;

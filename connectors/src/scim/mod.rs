@@ -3,19 +3,22 @@
 mod config;
 
 use lifecycle::Secret;
+use scim::dialect::Dialect;
 
-pub use config::Config;
+pub use config::{Config, Rate};
 
 /// What the receiving routes need to know of a pushing source.
 #[derive(Debug, Clone)]
 pub struct Push {
     /// Bearer tokens that are accepted beside those made with `token create`.
     pub tokens: Vec<Secret>,
+    pub rate: Rate,
+    pub dialect: Option<Dialect>,
 }
 
 impl Push {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { tokens: config.tokens.clone() }
+        Self { tokens: config.tokens.clone(), rate: config.rate, dialect: config.dialect }
     }
 
     pub(crate) fn describe(&self) -> String {

@@ -13,6 +13,7 @@ mod deliveries;
 mod groups;
 mod herald;
 mod ledger;
+mod lists;
 mod order;
 mod plans;
 mod privileges;

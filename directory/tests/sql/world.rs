@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use directory::{
-    AccountRow, Applied, Burst, Cause, Directory, Fence, IdentityRow, Page, Resolved, Role, RunEnd, SourceRules,
-    Sources, Wake,
+    AccountRow, Applied, Burst, Cause, Directory, Fence, From, IdentityRow, ListQuery, Page, Resolved, Role, RunEnd,
+    SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::Counts;
@@ -71,6 +71,14 @@ impl World {
     pub async fn create(&self, source: &str, facts: AccountFacts) -> AccountRow {
         let facts = AccountFacts { native_id: directory::new_id(), ..facts };
         self.sync.create_user(&cause(source), PLENTY, &facts).await.unwrap()
+    }
+
+    /// How many users of a source a SCIM filter finds.
+    pub async fn found(&self, source: &str, filter: &str) -> i64 {
+        let filter = scim::Filter::parse(scim::ResourceType::User, filter).unwrap();
+        let query =
+            ListQuery { source, filter: Some(&filter), sort: None, from: From::Offset(0), count: 10, location: "" };
+        self.sync.users(&query).await.unwrap().unwrap().total
     }
 
     /// Pushes a change by SCIM.

@@ -105,6 +105,9 @@ pub enum Verb {
     /// What is held until a person approves it
     #[command(subcommand)]
     Plan(Plan),
+    /// What nobody could understand
+    #[command(subcommand)]
+    Parked(Parked),
     /// Bearer tokens for sources and administrators
     #[command(subcommand)]
     Token(Token),
@@ -261,6 +264,26 @@ pub enum Plan {
         id: Uuid,
         /// How long to wait for the end
         #[arg(long, value_name = "D", default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Parked {
+    /// List what sources sent and nobody could understand
+    #[command(before_help = examples!("leaver parked list", "leaver parked list -o json"))]
+    List,
+    /// Carry out again what a source sent, once the cause is mended
+    #[command(before_help = examples!(
+        "leaver parked retry 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8",
+        "leaver parked retry 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 -o json"
+    ))]
+    Retry {
+        /// The whole id, as in `leaver parked list`
+        #[arg(value_parser = whole_id)]
+        id: Uuid,
+        /// How long to wait for the end
+        #[arg(long, value_name = "D", default_value = "1m", value_parser = duration)]
         timeout: Duration,
     },
 }

@@ -18,10 +18,11 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "events tail",
             "source list",
             "plan list",
+            "parked list",
             "ledger check",
         ],
     ),
-    ("Act", &["revoke", "source plan", "source sync", "plan approve"]),
+    ("Act", &["revoke", "source plan", "source sync", "plan approve", "parked retry"]),
     ("Run", &["up", "sync-worker", "revoker", "console", "demo", "migrate"]),
     ("Set up", &["check", "policy test", "token create", "token list", "token revoke", "config schema", "completions"]),
 ];

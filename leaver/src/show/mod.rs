@@ -3,6 +3,7 @@
 pub mod check;
 pub mod identity;
 pub mod ledger;
+pub mod parked;
 pub mod plan;
 pub mod revocation;
 pub mod run;

@@ -311,6 +311,30 @@ fn plans() {
 }
 
 #[test]
+fn what_is_parked_and_carried_out_again() {
+    let records: Vec<parked::Parked> = read(json!([
+        {
+            "id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "okta", "type": "scim", "place": "PATCH /Users",
+            "reason": "operation 1: `op` must be add, remove or replace", "first_seen": "2026-11-20T09:12:03.417Z",
+            "last_seen": "2026-11-21T09:12:03.417Z", "times": 12, "kept": 3, "resolved": false, "retried_at": null,
+            "retry_error": null, "example": {"Operations": [{"op": "(text)", "path": "active", "value": false}]},
+        },
+        {
+            "id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b9", "source": "people", "type": "csv", "place": "row 3",
+            "reason": "employeeNumber is empty", "first_seen": "2026-11-21T09:12:03.417Z",
+            "last_seen": "2026-11-21T09:12:03.417Z", "times": 1, "kept": 0, "resolved": false,
+            "retried_at": "2026-11-21T09:13:00.000Z", "retry_error": "it is still empty", "example": null,
+        },
+    ]));
+    assert_snapshot!(parked::list(&records, View::PLAIN), @"");
+    assert_snapshot!(spelled(&parked::list(&records, COLOUR)), @"");
+    let id = records[0].id;
+    let done: parked::Retried = read(json!({"source": "okta", "carried_out": 3}));
+    assert_snapshot!(parked::retried(id, &done, TERMINAL), @"");
+    assert_snapshot!(spelled(&parked::retried(id, &done, COLOUR)), @"");
+}
+
+#[test]
 fn tokens() {
     let token = |kind, name, expires: Option<&str>, revoked: Option<&str>| {
         json!({"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "kind": kind, "name": name, "created_at": "2026-11-01T09:00:00Z",

@@ -25,6 +25,9 @@ pub(super) fn edit(
         if !known.multi_valued && path.filter.is_some() {
             return Err(Error::invalid_path(format!("`{}` has one value; leave out the brackets", known.name)));
         }
+        if let Some(filter) = &path.filter {
+            values::check(filter, known)?;
+        }
     }
     if let Some(Value::Array(list)) = value {
         bounded(path, list)?;
@@ -101,9 +104,9 @@ impl Target<'_> {
                 object.remove(&canonical::key(object, sub));
             }
             (None, Some(sub), Value::Array(list)) => values::remove_sub(list, sub, |_| true),
-            (Some(filter), None, Value::Array(list)) => list.retain(|one| !values::matches(one, filter)),
+            (Some(filter), None, Value::Array(list)) => list.retain(|one| !values::matches(one, filter, self.known)),
             (Some(filter), Some(sub), Value::Array(list)) => {
-                values::remove_sub(list, sub, |one| values::matches(one, filter));
+                values::remove_sub(list, sub, |one| values::matches(one, filter, self.known));
             }
             (None, Some(_), _) | (Some(_), _, _) => return Ok(()),
         }
@@ -123,8 +126,8 @@ impl Target<'_> {
             (None, None, None) => self.set_unknown(held, op, value),
             (known, Some(filter), sub) => {
                 let list = self.list(held)?;
-                let touched =
-                    values::select_or_create(list, filter).ok_or_else(|| values::no_target(&self.path.to_string()))?;
+                let touched = values::select_or_create(list, filter, known)
+                    .ok_or_else(|| values::no_target(&self.path.to_string()))?;
                 for &at in &touched {
                     match sub {
                         Some(sub) => self.set_sub(&mut list[at], known, sub, value)?,

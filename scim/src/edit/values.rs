@@ -5,36 +5,52 @@ use serde_json::{Map, Value};
 use super::Op;
 use crate::canonical;
 use crate::error::{Error, Result, ScimType, shown};
-use crate::filter::{Filter, FilterValue};
+use crate::filter::{Comparison, Filter, Held, Literal, Misfit, fits};
 use crate::schema::Attribute;
 
-/// Whether `element` is one that `filter` means. Strings compare without regard to case, as the sub-attributes of RFC 7643 do;
-/// an absent truth value is false (RFC 7643 §2.4 says so of `primary`).
-pub(super) fn matches(element: &Value, filter: &Filter<String>) -> bool {
-    filter.comparisons().into_iter().all(|(name, wanted)| {
-        let stated = match element {
+/// Whether `element` is one that `filter` means. Strings compare as the sub-attribute's schema says; those of unknown attributes
+/// without regard to case, as most of RFC 7643 do.
+pub(super) fn matches(element: &Value, filter: &Filter<String>, known: Option<&Attribute>) -> bool {
+    filter.holds(element, &|element, name: &String| Held {
+        value: match element {
             Value::Object(object) => canonical::get(object, name),
             // A bare value is its own `value`; only unknown attributes hold such.
             scalar => name.eq_ignore_ascii_case("value").then_some(scalar),
-        };
-        match (wanted, stated) {
-            (FilterValue::String(wanted), Some(Value::String(stated))) => same_text(stated, wanted),
-            (FilterValue::Boolean(wanted), Some(Value::Bool(stated))) => stated == wanted,
-            (FilterValue::Boolean(wanted), None) => !wanted,
-            _ => false,
-        }
+        },
+        case_exact: known.and_then(|known| known.sub(name)).is_some_and(|sub| sub.case_exact),
+        false_if_absent: name.eq_ignore_ascii_case("primary"),
     })
 }
 
-fn same_text(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || one.to_lowercase() == other.to_lowercase()
+/// # Errors
+/// `invalidFilter` if `filter` compares a sub-attribute with what its type does not have.
+pub(super) fn check(filter: &Filter<String>, known: &Attribute) -> Result<()> {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().try_for_each(|part| check(part, known)),
+        Filter::Not(inner) | Filter::Values { filter: inner, .. } => check(inner, known),
+        Filter::Present(_) => Ok(()),
+        Filter::Compare { attribute, op, value } => {
+            match known.sub(attribute).map(|sub| fits(sub.kind, *op, value.clone())) {
+                None | Some(Ok(_)) => Ok(()),
+                Some(Err(Misfit::Operator(expected) | Misfit::Value(expected))) => {
+                    let name = known.name;
+                    let detail = format!("`{name}[{} {} …]`: expected {expected}", shown(attribute), op.as_str());
+                    Err(Error::bad_request(ScimType::InvalidFilter, detail))
+                }
+            }
+        }
+    }
 }
 
 /// The places of the values that `filter` means. If there are none and the filter says only *what kind* of value is meant
 /// (`type`, `primary`), one of that kind is begun: Entra sets a first work address with `emails[type eq "work"].value`. A filter
 /// by content means a value that the caller believes to be there, so `None`.
-pub(super) fn select_or_create(list: &mut Vec<Value>, filter: &Filter<String>) -> Option<Vec<usize>> {
-    let found: Vec<usize> = (0..list.len()).filter(|&at| matches(&list[at], filter)).collect();
+pub(super) fn select_or_create(
+    list: &mut Vec<Value>,
+    filter: &Filter<String>,
+    known: Option<&Attribute>,
+) -> Option<Vec<usize>> {
+    let found: Vec<usize> = (0..list.len()).filter(|&at| matches(&list[at], filter, known)).collect();
     if !found.is_empty() {
         return Some(found);
     }
@@ -44,11 +60,16 @@ pub(super) fn select_or_create(list: &mut Vec<Value>, filter: &Filter<String>) -
 
 /// The value that `filter` describes by its kind, if it does.
 fn begun(filter: &Filter<String>) -> Option<Map<String, Value>> {
+    let all = match filter {
+        Filter::And(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
     let mut object = Map::new();
-    for (name, wanted) in filter.comparisons() {
-        let (name, value) = match wanted {
-            FilterValue::String(kind) if name.eq_ignore_ascii_case("type") => ("type", Value::from(kind.as_str())),
-            FilterValue::Boolean(truth) if name.eq_ignore_ascii_case("primary") => ("primary", Value::Bool(*truth)),
+    for one in all {
+        let Filter::Compare { attribute, op: Comparison::Eq, value } = one else { return None };
+        let (name, value) = match value {
+            Literal::String(kind) if attribute.eq_ignore_ascii_case("type") => ("type", Value::from(kind.as_str())),
+            Literal::Boolean(truth) if attribute.eq_ignore_ascii_case("primary") => ("primary", Value::Bool(*truth)),
             _ => return None,
         };
         // Two different types at once describe nothing.

@@ -1,214 +1,198 @@
-//! Filters (RFC 7644 §3.4.2.2): the typed form, its parser and its printer.
-//!
-//! Identity providers send `eq` and `and` and nothing else; everything else is refused with `invalidFilter`, never ignored,
-//! because a filter that is half understood answers with other people.
+//! Filters (RFC 7644 §3.4.2.2): the typed form and its printer. Text is read by `parser`, names are given their meaning by
+//! `resolve`, and `matches` is what the tree means.
 
+mod attribute;
 mod lexer;
+mod matches;
 mod parser;
+mod resolve;
+mod shapes;
 
 use std::fmt;
 
-pub(crate) use parser::{Written, path as parse_path};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Number;
 
-use crate::error::{Error, Result, ScimType, shown};
+pub use attribute::Attribute;
+pub(crate) use matches::{Held, folded};
+pub(crate) use parser::Written;
+use resolve::Fault;
+pub(crate) use resolve::{Misfit, fits, parse_path};
+pub(crate) use shapes::{shapes, truth_in_quotes};
+
+use crate::error::Result;
 use crate::schema::ResourceType;
 
-/// A condition on resources, or, with `A = String`, on the values of one attribute.
+/// A condition on resources or, within [`Filter::Values`], on one value of a multi-valued attribute; with `A = String` on values
+/// of an attribute that only the place of its use knows.
 ///
-/// Callers match exhaustively, so that an operator added here is an error there until it is handled.
+/// Parsed filters have one form: what is nested needlessly is flat, `eq null` is "not present", and a comparison with a sub-attribute
+/// of a multi-valued attribute stands in [`Filter::Values`], whether it was written `emails.value eq "x"` or
+/// `emails[value eq "x"]`. Callers match exhaustively, so that a variant added here is an error there until it is handled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter<A = Attribute> {
-    Eq {
+    /// Of an attribute that has one value at most.
+    Compare {
         attribute: A,
-        value: FilterValue,
+        op: Comparison,
+        value: Literal,
+    },
+    /// It holds something: neither null, nor an empty string, list or object.
+    Present(A),
+    /// At least one value of a multi-valued attribute meets the condition. Its attributes are sub-attributes of `attribute`, by
+    /// their own names; a value that is no object is its own `value`.
+    Values {
+        attribute: A,
+        filter: Box<Filter<A>>,
     },
     /// All of them. Never holds an `And` itself and never fewer than two.
     And(Vec<Filter<A>>),
+    /// At least one of them. Never holds an `Or` itself and never fewer than two.
+    Or(Vec<Filter<A>>),
+    Not(Box<Filter<A>>),
 }
 
-/// What an attribute is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum FilterValue {
-    String(String),
-    /// Only in value paths; the attributes of [`Attribute`] are all strings.
-    Boolean(bool),
+/// The comparisons of RFC 7644 §3.4.2.2, table 3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    Eq,
+    /// The negation of `Eq`: also true where the attribute has no value.
+    Ne,
+    /// Contains.
+    Co,
+    /// Starts with.
+    Sw,
+    /// Ends with.
+    Ew,
+    Gt,
+    Ge,
+    Lt,
+    Le,
 }
 
-impl FilterValue {
-    pub fn as_str(&self) -> Option<&str> {
+impl Comparison {
+    const ALL: [Comparison; 9] = [
+        Comparison::Eq,
+        Comparison::Ne,
+        Comparison::Co,
+        Comparison::Sw,
+        Comparison::Ew,
+        Comparison::Gt,
+        Comparison::Ge,
+        Comparison::Lt,
+        Comparison::Le,
+    ];
+
+    /// The operator as it is written.
+    pub fn as_str(self) -> &'static str {
         match self {
-            FilterValue::String(text) => Some(text),
-            FilterValue::Boolean(_) => None,
+            Comparison::Eq => "eq",
+            Comparison::Ne => "ne",
+            Comparison::Co => "co",
+            Comparison::Sw => "sw",
+            Comparison::Ew => "ew",
+            Comparison::Gt => "gt",
+            Comparison::Ge => "ge",
+            Comparison::Lt => "lt",
+            Comparison::Le => "le",
         }
+    }
+
+    /// The operator of this name, in any case.
+    fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str().eq_ignore_ascii_case(word))
     }
 }
 
-/// The attributes that lists can be filtered by.
+/// What an attribute is compared with; of the attribute's own type where that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Attribute {
-    /// Compared exactly.
-    Id,
-    /// Compared without regard to case (RFC 7643 §8.7.1: `caseExact` is false).
-    UserName,
-    /// Compared exactly.
-    ExternalId,
-    /// Compared without regard to case.
-    DisplayName,
-    /// Any e-mail address, without regard to case; with `kind` only addresses of this `type`, also without regard to case.
-    EmailValue { kind: Option<String> },
+pub enum Literal {
+    String(String),
+    Boolean(bool),
+    /// In whole milliseconds, as times are sent: what is compared with it must be cut off there, too.
+    DateTime(DateTime<Utc>),
+    /// Only in value paths of attributes that no schema knows.
+    Number(Number),
 }
 
 impl Filter {
     /// Parses the `filter` parameter of a list of `resource`.
     ///
     /// # Errors
-    /// `invalidFilter` with the position of the first thing not understood, and what is supported.
+    /// `invalidFilter` with the position of the first thing not understood: the grammar, an attribute that the schemas do not know,
+    /// a comparison that its type does not have, or a limit of [`crate::limits`]. A filter is understood in full or not at all.
     pub fn parse(resource: ResourceType, text: &str) -> Result<Self> {
         parser::filter(text)
-            .and_then(|filter| {
-                let supported = filter.try_map(&mut |written| Attribute::known(resource, written))?;
-                supported.check_values()?;
-                Ok(supported)
-            })
-            .map_err(|fault| fault.into_filter_error(resource))
-    }
-
-    fn check_values(&self) -> Result<(), Fault> {
-        match self {
-            Filter::Eq { value: FilterValue::String(_), .. } => Ok(()),
-            Filter::Eq { attribute, value: FilterValue::Boolean(_) } => {
-                Err(Fault::new(1, format!("{attribute} compared with a string in double quotes")))
-            }
-            Filter::And(all) => all.iter().try_for_each(Filter::check_values),
-        }
+            .and_then(|expression| resolve::of_resource(resource, expression))
+            .map_err(Fault::into_filter_error)
     }
 }
 
 impl<A> Filter<A> {
     /// The conjunction of `all`, flattened; a single filter is itself.
-    pub(crate) fn and(all: Vec<Filter<A>>) -> Self {
-        let mut flat = Vec::with_capacity(all.len());
-        for one in all {
-            match one {
-                Filter::And(inner) => flat.extend(inner),
-                eq @ Filter::Eq { .. } => flat.push(eq),
-            }
-        }
-        if flat.len() == 1 { flat.remove(0) } else { Filter::And(flat) }
-    }
-
-    /// The same condition on other attributes.
-    pub(crate) fn try_map<B, E>(self, map: &mut impl FnMut(A) -> Result<B, E>) -> Result<Filter<B>, E> {
-        Ok(match self {
-            Filter::Eq { attribute, value } => Filter::Eq { attribute: map(attribute)?, value },
-            Filter::And(all) => Filter::And(all.into_iter().map(|one| one.try_map(map)).collect::<Result<_, E>>()?),
+    pub fn and(all: Vec<Filter<A>>) -> Self {
+        Self::joined(all, Filter::And, |one| match one {
+            Filter::And(inner) => Ok(inner),
+            other => Err(other),
         })
     }
 
-    /// Every comparison, from left to right.
-    pub fn comparisons(&self) -> Vec<(&A, &FilterValue)> {
-        match self {
-            Filter::Eq { attribute, value } => vec![(attribute, value)],
-            Filter::And(all) => all.iter().flat_map(Filter::comparisons).collect(),
-        }
+    /// The disjunction of `any`, flattened; a single filter is itself.
+    pub fn or(any: Vec<Filter<A>>) -> Self {
+        Self::joined(any, Filter::Or, |one| match one {
+            Filter::Or(inner) => Ok(inner),
+            other => Err(other),
+        })
     }
-}
 
-impl Attribute {
-    fn known(resource: ResourceType, written: Written) -> Result<Self, Fault> {
-        let at = written.at;
-        let unknown = |name: &str| Fault::new(at, format!("a supported attribute, not `{}`", shown(name)));
-        let Written { urn, name: Some(name), filter, sub, .. } = written else { return Err(unknown("")) };
-        if urn.is_some_and(|urn| urn != resource.schema()) {
-            return Err(unknown(&name));
-        }
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let value = sub.as_deref().is_none_or(|sub| sub.eq_ignore_ascii_case("value"));
-        match (resource, filter, sub.as_deref()) {
-            (_, None, None) if is("id") => Ok(Attribute::Id),
-            (_, None, None) if is("externalId") => Ok(Attribute::ExternalId),
-            (_, None, None) if is("displayName") => Ok(Attribute::DisplayName),
-            (ResourceType::User, None, None) if is("userName") => Ok(Attribute::UserName),
-            // A multi-valued attribute without a sub-attribute means its `value`.
-            (ResourceType::User, None, _) if is("emails") && value => Ok(Attribute::EmailValue { kind: None }),
-            (ResourceType::User, Some(Filter::Eq { attribute, value: FilterValue::String(kind) }), Some(_))
-                if is("emails") && value && attribute.eq_ignore_ascii_case("type") =>
-            {
-                Ok(Attribute::EmailValue { kind: Some(kind) })
+    fn joined(
+        parts: Vec<Filter<A>>,
+        join: impl Fn(Vec<Filter<A>>) -> Self,
+        same: impl Fn(Filter<A>) -> Result<Vec<Filter<A>>, Filter<A>>,
+    ) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match same(part) {
+                Ok(inner) => flat.extend(inner),
+                Err(other) => flat.push(other),
             }
-            _ => Err(unknown(&name)),
         }
+        if flat.len() == 1 { flat.remove(0) } else { join(flat) }
     }
 }
 
+/// In the syntax of the standard, such that parsing it gives the same filter again.
 impl<A: fmt::Display> fmt::Display for Filter<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Filter::Eq { attribute, value } => write!(f, "{attribute} eq {value}"),
+            Filter::Compare { attribute, op, value } => write!(f, "{attribute} {} {value}", op.as_str()),
+            Filter::Present(attribute) => write!(f, "{attribute} pr"),
+            Filter::Values { attribute, filter } => write!(f, "{attribute}[{filter}]"),
+            Filter::Not(inner) => write!(f, "not ({inner})"),
             Filter::And(all) => all.iter().enumerate().try_for_each(|(at, one)| {
                 let and = if at == 0 { "" } else { " and " };
-                write!(f, "{and}{one}")
+                match one {
+                    Filter::Or(_) => write!(f, "{and}({one})"),
+                    _ => write!(f, "{and}{one}"),
+                }
+            }),
+            Filter::Or(any) => any.iter().enumerate().try_for_each(|(at, one)| {
+                let or = if at == 0 { "" } else { " or " };
+                write!(f, "{or}{one}")
             }),
         }
     }
 }
 
-impl fmt::Display for FilterValue {
+impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // A JSON string, with its escapes.
-            FilterValue::String(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
-            FilterValue::Boolean(truth) => write!(f, "{truth}"),
+            Literal::String(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+            Literal::Boolean(truth) => write!(f, "{truth}"),
+            Literal::DateTime(time) => write!(f, "\"{}\"", time.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            Literal::Number(number) => write!(f, "{number}"),
         }
-    }
-}
-
-impl fmt::Display for Attribute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Attribute::Id => f.write_str("id"),
-            Attribute::UserName => f.write_str("userName"),
-            Attribute::ExternalId => f.write_str("externalId"),
-            Attribute::DisplayName => f.write_str("displayName"),
-            Attribute::EmailValue { kind: None } => f.write_str("emails.value"),
-            Attribute::EmailValue { kind: Some(kind) } => {
-                write!(f, "emails[type eq {}].value", FilterValue::String(kind.clone()))
-            }
-        }
-    }
-}
-
-/// Where reading stopped, and what would have been understood there. Becomes `invalidFilter` or `invalidPath`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// In characters from 1.
-    at: usize,
-    expected: String,
-}
-
-impl Fault {
-    fn new(at: usize, expected: impl Into<String>) -> Self {
-        Self { at, expected: expected.into() }
-    }
-
-    fn into_filter_error(self, resource: ResourceType) -> Error {
-        let attributes = match resource {
-            ResourceType::User => {
-                "id, userName, externalId, displayName, emails.value and emails[type eq \"…\"].value of users"
-            }
-            ResourceType::Group => "id, externalId and displayName of groups",
-        };
-        let Self { at, expected } = self;
-        let detail =
-            format!("filter, character {at}: expected {expected}; supported are `eq` and `and` on {attributes}");
-        Error::bad_request(ScimType::InvalidFilter, detail)
-    }
-
-    pub(crate) fn into_path_error(self) -> Error {
-        let Self { at, expected } = self;
-        Error::invalid_path(format!(
-            "path, character {at}: expected {expected}; paths look like name.givenName or emails[type eq \"work\"].value"
-        ))
     }
 }
 

@@ -1,37 +1,80 @@
-//! Reads the grammar of RFC 7644 §3.4.2.2 as far as it is supported: `eq`, `and`, grouping, and value paths.
+//! Reads the grammar of RFC 7644 §3.4.2.2 and of PATCH paths (§3.5.2). What comes out has its places in the text and no meaning
+//! yet.
+
+use serde_json::Number;
 
 use super::lexer::{Placed, Token, tokens};
-use super::{Fault, Filter, FilterValue};
+use super::{Comparison, Fault, Literal};
 use crate::limits;
 use crate::schema::{ENTERPRISE, GROUP, USER};
 
-/// An attribute as written: `urn:…:User:emails[type eq "work"].value`. Nothing is known yet of whether it exists.
+/// An attribute as written: `urn:…:User:name.givenName`. Nothing is known yet of whether it exists.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Written {
     /// Where it begins, in characters from 1.
     pub(crate) at: usize,
     /// Canonical where the schema is known.
     pub(crate) urn: Option<String>,
-    /// Absent where the path is a schema URN and nothing else.
+    /// Absent where a schema URN stands alone.
     pub(crate) name: Option<String>,
-    /// Its attributes are plain names of sub-attributes.
-    pub(crate) filter: Option<Filter<String>>,
     pub(crate) sub: Option<String>,
 }
 
-pub(super) fn filter(text: &str) -> Result<Filter<Written>, Fault> {
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expression {
+    Test {
+        attribute: Written,
+        test: Test,
+    },
+    /// `emails[type eq "work"]`, or with a sub-attribute and a test of it behind the brackets. The latter is in no grammar, but
+    /// Entra filters by it; it is one more condition on the same value.
+    Values {
+        attribute: Written,
+        inner: Box<Expression>,
+        behind: Option<(Written, Test)>,
+    },
+    And(Vec<Expression>),
+    Or(Vec<Expression>),
+    Not(Box<Expression>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Test {
+    Present,
+    Compare {
+        op: Comparison,
+        op_at: usize,
+        /// `None` is null.
+        value: Option<Literal>,
+        value_at: usize,
+    },
+}
+
+pub(super) fn filter(text: &str) -> Result<Expression, Fault> {
     let mut parser = Parser::new(text)?;
-    let filter = parser.conjunction()?;
+    let filter = parser.disjunction()?;
     parser.end()?;
     Ok(filter)
 }
 
-/// A PATCH path (RFC 7644 §3.5.2).
-pub(crate) fn path(text: &str) -> Result<Written, Fault> {
+/// An attribute and nothing else.
+pub(super) fn attribute(text: &str) -> Result<Written, Fault> {
     let mut parser = Parser::new(text)?;
     let written = parser.attribute()?;
     parser.end()?;
     Ok(written)
+}
+
+/// A PATCH path: an attribute with the filter in its brackets.
+pub(super) fn path(text: &str) -> Result<(Written, Option<Expression>), Fault> {
+    let mut parser = Parser::new(text)?;
+    let mut written = parser.attribute()?;
+    let filter = parser.brackets(&written).map_err(Fault::within_brackets)?;
+    if filter.is_some() {
+        written.sub = parser.dotted()?.map(|(sub, _)| sub);
+    }
+    parser.end()?;
+    Ok((written, filter))
 }
 
 struct Parser<'a> {
@@ -39,12 +82,13 @@ struct Parser<'a> {
     /// Where the text ends, in characters from 1.
     end: usize,
     depth: usize,
+    comparisons: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Result<Self, Fault> {
         let tokens = tokens(text)?.into_iter().peekable();
-        Ok(Self { tokens, end: text.chars().count() + 1, depth: 0 })
+        Ok(Self { tokens, end: text.chars().count() + 1, depth: 0, comparisons: 0 })
     }
 
     fn at(&mut self) -> usize {
@@ -69,6 +113,12 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Takes the word if it is this one, in any case.
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let is = |placed: &Placed<'_>| matches!(placed.token, Token::Word(word) if word.eq_ignore_ascii_case(keyword));
+        self.tokens.next_if(is).is_some()
+    }
+
     fn end(&mut self) -> Result<(), Fault> {
         match self.tokens.peek() {
             None => Ok(()),
@@ -76,24 +126,47 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn conjunction(&mut self) -> Result<Filter<Written>, Fault> {
-        let mut all = vec![self.term()?];
-        while let Some(Placed { token: Token::Word(word), .. }) = self.tokens.peek() {
-            if !word.eq_ignore_ascii_case("and") {
-                return self.fault("`and`: no other logical operator is supported");
-            }
-            self.tokens.next();
-            all.push(self.term()?);
+    /// `or` binds least, then `and`, then `not`.
+    fn disjunction(&mut self) -> Result<Expression, Fault> {
+        let mut any = vec![self.conjunction()?];
+        while self.keyword("or") {
+            any.push(self.conjunction()?);
         }
-        Ok(Filter::and(all))
+        if let Some(Placed { token: Token::Word(_), .. }) = self.tokens.peek() {
+            return self.fault("`and` or `or`");
+        }
+        Ok(if any.len() == 1 { any.remove(0) } else { Expression::Or(any) })
     }
 
-    /// A comparison, or a filter in parentheses.
-    fn term(&mut self) -> Result<Filter<Written>, Fault> {
-        if !self.take(&Token::Open) {
-            return self.comparison();
+    fn conjunction(&mut self) -> Result<Expression, Fault> {
+        let mut all = vec![self.term()?];
+        while self.keyword("and") {
+            all.push(self.term()?);
         }
-        let inner = self.nested(Self::conjunction)?;
+        Ok(if all.len() == 1 { all.remove(0) } else { Expression::And(all) })
+    }
+
+    /// A comparison, a filter in parentheses, or the negation of one.
+    fn term(&mut self) -> Result<Expression, Fault> {
+        if self.take(&Token::Open) {
+            return self.group();
+        }
+        // `not` may also be the name of an attribute, although none is known.
+        if matches!(self.tokens.peek(), Some(Placed { token: Token::Word(word), .. }) if word.eq_ignore_ascii_case("not"))
+        {
+            let at = self.at();
+            self.tokens.next();
+            return match self.take(&Token::Open) {
+                true => Ok(Expression::Not(Box::new(self.group()?))),
+                false => Err(Fault::new(at, "parentheses after `not`")),
+            };
+        }
+        self.comparison()
+    }
+
+    /// What stands behind an opening parenthesis.
+    fn group(&mut self) -> Result<Expression, Fault> {
+        let inner = self.nested(Self::disjunction)?;
         if self.take(&Token::Close) { Ok(inner) } else { self.fault("`)`") }
     }
 
@@ -107,24 +180,49 @@ impl<'a> Parser<'a> {
         Ok(inner)
     }
 
-    fn comparison(&mut self) -> Result<Filter<Written>, Fault> {
+    fn comparison(&mut self) -> Result<Expression, Fault> {
         let attribute = self.attribute()?;
-        let at = self.at();
-        match self.word() {
-            Some(operator) if operator.eq_ignore_ascii_case("eq") => {}
-            _ => return Err(Fault::new(at, "`eq`: no other comparison is supported")),
-        }
-        Ok(Filter::Eq { attribute, value: self.literal()? })
+        let Some(inner) = self.brackets(&attribute)? else {
+            return Ok(Expression::Test { attribute, test: self.test()? });
+        };
+        let behind = match self.dotted()? {
+            None => None,
+            Some((sub, at)) => Some((Written { at, urn: None, name: Some(sub), sub: None }, self.test()?)),
+        };
+        Ok(Expression::Values { attribute, inner: Box::new(inner), behind })
     }
 
-    fn literal(&mut self) -> Result<FilterValue, Fault> {
+    fn test(&mut self) -> Result<Test, Fault> {
+        self.comparisons += 1;
+        if self.comparisons > limits::FILTER_COMPARISONS {
+            return self.fault(format!("at most {} comparisons; send several requests", limits::FILTER_COMPARISONS));
+        }
+        let op_at = self.at();
+        let word = self.word().unwrap_or_default();
+        if word.eq_ignore_ascii_case("pr") {
+            return Ok(Test::Present);
+        }
+        let Some(op) = Comparison::named(word) else {
+            return Err(Fault::new(op_at, "one of eq, ne, co, sw, ew, gt, ge, lt, le and pr"));
+        };
+        let value_at = self.at();
+        Ok(Test::Compare { op, op_at, value: self.literal()?, value_at })
+    }
+
+    /// A JSON string, number, truth value or null. Words are taken in any case, as some providers write `True`.
+    fn literal(&mut self) -> Result<Option<Literal>, Fault> {
         let at = self.at();
-        match self.tokens.next().map(|placed| placed.token) {
-            Some(Token::String(text)) => Ok(FilterValue::String(text)),
-            // JSON literals, so in lower case only.
-            Some(Token::Word("true")) => Ok(FilterValue::Boolean(true)),
-            Some(Token::Word("false")) => Ok(FilterValue::Boolean(false)),
-            _ => Err(Fault::new(at, "a string in double quotes, true or false")),
+        let token = self.tokens.next().map(|placed| placed.token);
+        match token {
+            Some(Token::String(text)) => Ok(Some(Literal::String(text))),
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("true") => Ok(Some(Literal::Boolean(true))),
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("false") => Ok(Some(Literal::Boolean(false))),
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("null") => Ok(None),
+            Some(Token::Word(word)) => match serde_json::from_str::<Number>(word) {
+                Ok(number) => Ok(Some(Literal::Number(number))),
+                Err(_) => Err(Fault::new(at, "a string in double quotes, a number, true, false or null")),
+            },
+            _ => Err(Fault::new(at, "a string in double quotes, a number, true, false or null")),
         }
     }
 
@@ -140,33 +238,28 @@ impl<'a> Parser<'a> {
         if !(schema_alone || is_name(name)) || !sub.is_none_or(is_name) {
             return Err(Fault::new(at, "an attribute"));
         }
-        let mut written = Written {
-            at,
-            urn,
-            name: (!name.is_empty()).then(|| name.to_owned()),
-            filter: None,
-            sub: sub.map(str::to_owned),
-        };
-        if written.name.is_some() && written.sub.is_none() && self.take(&Token::OpenBracket) {
-            written.filter = Some(self.nested(Self::conjunction)?.try_map(&mut plain_name)?);
-            if !self.take(&Token::CloseBracket) {
-                return self.fault("`]`");
-            }
-            let dotted = |placed: &Placed<'_>| matches!(placed.token, Token::Word(word) if word.starts_with('.'));
-            if let Some(Placed { token: Token::Word(word), at }) = self.tokens.next_if(dotted) {
-                let sub = word.strip_prefix('.').filter(|sub| is_name(sub));
-                written.sub = Some(sub.ok_or_else(|| Fault::new(at, "a sub-attribute"))?.to_owned());
-            }
-        }
-        Ok(written)
+        Ok(Written { at, urn, name: (!name.is_empty()).then(|| name.to_owned()), sub: sub.map(str::to_owned) })
     }
-}
 
-/// Inside brackets only sub-attributes of the bracketed attribute can stand.
-fn plain_name(written: Written) -> Result<String, Fault> {
-    match written {
-        Written { urn: None, name: Some(name), filter: None, sub: None, .. } => Ok(name),
-        Written { at, .. } => Err(Fault::new(at, "a sub-attribute")),
+    /// The filter in brackets behind `attribute`, if there are any.
+    fn brackets(&mut self, attribute: &Written) -> Result<Option<Expression>, Fault> {
+        if attribute.name.is_none() || attribute.sub.is_some() || !self.take(&Token::OpenBracket) {
+            return Ok(None);
+        }
+        let inner = self.nested(Self::disjunction)?;
+        if self.take(&Token::CloseBracket) { Ok(Some(inner)) } else { self.fault("`]`") }
+    }
+
+    /// `.sub` behind brackets, and where it stands.
+    fn dotted(&mut self) -> Result<Option<(String, usize)>, Fault> {
+        let dotted = |placed: &Placed<'_>| matches!(placed.token, Token::Word(word) if word.starts_with('.'));
+        match self.tokens.next_if(dotted) {
+            Some(Placed { token: Token::Word(word), at }) => {
+                let sub = word.strip_prefix('.').filter(|sub| is_name(sub));
+                Ok(Some((sub.ok_or_else(|| Fault::new(at, "a sub-attribute"))?.to_owned(), at)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

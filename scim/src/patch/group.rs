@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::{Op, Operation, Patch, apply_all};
-use crate::error::{Error, Result};
-use crate::filter::{Filter, FilterValue};
+use crate::error::{Error, Result, ScimType};
+use crate::filter::{Comparison, Filter, Literal};
 use crate::group::{Group, MemberRef, is_members, stated_members};
 use crate::path::{AttributePath, Path};
 use crate::schema::{GROUP, ResourceType};
@@ -87,7 +87,7 @@ impl GroupPatch {
             return Err(Error::mutability("members", "is changed by whole members; add or remove them"));
         }
         let change = match (op, &path.filter, value) {
-            (Op::Remove, Some(filter), _) => MembersOp::Remove(vec![selected(filter)?]),
+            (Op::Remove, Some(filter), _) => MembersOp::Remove(selected(filter)?),
             (Op::Add | Op::Replace, Some(_), _) => {
                 return Err(Error::invalid_path(
                     "`members` with a filter can only be removed; to add members, list them",
@@ -118,14 +118,22 @@ impl GroupPatch {
     }
 }
 
-/// The one id in `members[value eq "id"]`.
-fn selected(filter: &Filter<String>) -> Result<String> {
-    match filter {
-        Filter::Eq { attribute, value: FilterValue::String(id) }
+/// The ids in `members[value eq "…"]`, or in several of them joined by `or`. Any other filter would have to read the members.
+fn selected(filter: &Filter<String>) -> Result<Vec<String>> {
+    let any = match filter {
+        Filter::Or(any) => any.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let id = |one: &Filter<String>| match one {
+        Filter::Compare { attribute, op: Comparison::Eq, value: Literal::String(id) }
             if attribute.eq_ignore_ascii_case("value") && !id.is_empty() =>
         {
-            Ok(id.clone())
+            Some(id.clone())
         }
-        _ => Err(Error::invalid_path("a member is selected by its id: members[value eq \"…\"]")),
-    }
+        _ => None,
+    };
+    any.iter().map(id).collect::<Option<_>>().ok_or_else(|| {
+        let detail = "members are selected by their ids: members[value eq \"…\"], or several of these joined by `or`";
+        Error::bad_request(ScimType::InvalidFilter, detail)
+    })
 }

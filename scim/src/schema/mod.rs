@@ -3,6 +3,7 @@
 
 mod tables;
 
+use tables::{COMMON, MEMBERSHIPS};
 pub(crate) use tables::{ENTERPRISE_USER, GROUP as GROUP_TABLE, USER as USER_TABLE};
 
 /// RFC 7643 §4.1.
@@ -16,11 +17,17 @@ pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListRespo
 /// RFC 7644 §3.12.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
+/// RFC 7644 §3.5.2.
+pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// RFC 7644 §3.7.
+pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
+
 /// RFC 7643 §2.3, as far as the tables need it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
     String,
     Boolean,
+    DateTime,
     Reference,
     Binary,
     Complex,
@@ -31,6 +38,7 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::Boolean => "boolean",
+            Kind::DateTime => "dateTime",
             Kind::Reference => "reference",
             Kind::Binary => "binary",
             Kind::Complex => "complex",
@@ -159,9 +167,26 @@ impl ResourceType {
 
     /// The attribute of this root name. `externalId` is common to all resources and stands in no schema (RFC 7643 §3.1).
     pub(crate) fn attribute(self, name: &str) -> Option<&'static Attribute> {
-        static EXTERNAL_ID: &[Attribute] =
-            &[Attribute { case_exact: true, ..Attribute::string("externalId", "The identifier given by the client.") }];
-        find(self.table(), name).or_else(|| find(EXTERNAL_ID, name))
+        find(self.table(), name)
+            .or_else(|| find(COMMON, name).filter(|common| common.mutability != Mutability::ReadOnly))
+    }
+
+    /// As [`ResourceType::attribute`], with the attributes that a response carries and no request sets: what a list is filtered
+    /// and sorted by.
+    pub(crate) fn returned(self, name: &str) -> Option<&'static Attribute> {
+        let memberships = match self {
+            ResourceType::User => MEMBERSHIPS,
+            ResourceType::Group => &[],
+        };
+        [self.table(), COMMON, memberships].into_iter().find_map(|table| find(table, name))
+    }
+
+    /// The extension that this resource may have.
+    pub(crate) fn extension(self) -> Option<(&'static str, &'static [Attribute])> {
+        match self {
+            ResourceType::User => Some((ENTERPRISE, ENTERPRISE_USER)),
+            ResourceType::Group => None,
+        }
     }
 
     /// The canonical name of a root attribute that bodies may carry and that is never stored: issued by the service provider

@@ -143,3 +143,43 @@ pub(crate) static GROUP: &[Attribute] = &[
         "Users and groups in this group. Changes are set operations: adding a member twice is adding it once.",
     ),
 ];
+
+const fn read_only(attribute: Attribute) -> Attribute {
+    Attribute { mutability: Mutability::ReadOnly, ..attribute }
+}
+
+const fn exact(attribute: Attribute) -> Attribute {
+    Attribute { case_exact: true, ..attribute }
+}
+
+/// Common to all resources (RFC 7643 §3 and §3.1); they stand in no schema.
+pub(super) static COMMON: &[Attribute] = &[
+    exact(Attribute::string("externalId", "The identifier given by the client.")),
+    read_only(exact(Attribute::string("id", "The identifier given by the service provider."))),
+    read_only(Attribute {
+        multi_valued: true,
+        ..exact(Attribute::new("schemas", Kind::Reference, "The schemas of the resource."))
+    }),
+    read_only(Attribute::complex(
+        "meta",
+        &[
+            read_only(exact(Attribute::string("resourceType", "User or Group."))),
+            read_only(Attribute::new("created", Kind::DateTime, "When the resource was created.")),
+            read_only(Attribute::new("lastModified", Kind::DateTime, "When the resource was changed last.")),
+            read_only(exact(Attribute::new("location", Kind::Reference, "The URI of the resource."))),
+            read_only(exact(Attribute::string("version", "The entity tag of the resource."))),
+        ],
+        "What the service provider knows about the resource.",
+    )),
+];
+
+/// `groups` of a user. Read-only: memberships are changed through the group (RFC 7643 §4.1.2).
+pub(super) static MEMBERSHIPS: &[Attribute] = &[read_only(Attribute::list(
+    "groups",
+    &[
+        read_only(exact(Attribute::string("value", "The `id` of the group."))),
+        read_only(Attribute::string("display", "The name of the group.")),
+        read_only(Attribute::string("type", "How the membership came about.")),
+    ],
+    "The groups of the user.",
+))];

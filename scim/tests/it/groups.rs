@@ -177,9 +177,9 @@ fn what_cannot_be_done_to_a_group_says_why() {
         (json!({"op": "replace", "path": "members[value eq \"1\"].display", "value": "x"}), "mutability"),
         (json!({"op": "replace", "path": "members.value", "value": "x"}), "mutability"),
         (json!({"op": "add", "path": "members[value eq \"1\"]", "value": "x"}), "invalidPath"),
-        (json!({"op": "remove", "path": "members[display eq \"Ana\"]"}), "invalidPath"),
-        (json!({"op": "remove", "path": "members[value eq \"1\" and type eq \"User\"]"}), "invalidPath"),
-        (json!({"op": "remove", "path": "members[value eq \"\"]"}), "invalidPath"),
+        (json!({"op": "remove", "path": "members[display eq \"Ana\"]"}), "invalidFilter"),
+        (json!({"op": "remove", "path": "members[value eq \"1\" and type eq \"User\"]"}), "invalidFilter"),
+        (json!({"op": "remove", "path": "members[value eq \"\"]"}), "invalidFilter"),
         (json!({"op": "replace", "path": "displayName", "value": " "}), "invalidValue"),
         (json!({"op": "remove"}), "noTarget"),
     ] {

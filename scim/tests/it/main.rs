@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod dialects;
 mod groups;
 mod patches;
 mod properties;

@@ -1,5 +1,7 @@
 //! Answers in SCIM's own form: resources, lists, and errors that say what, where and how to mend it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -11,30 +13,38 @@ use serde_json::Value;
 #[derive(Debug)]
 pub(super) struct Refusal {
     error: scim::Error,
-    retry: bool,
+    /// In how many seconds the same may be sent again.
+    retry: Option<u64>,
 }
+
+/// Why a request was refused, beside the answer, for whoever counts and keeps it.
+#[derive(Debug, Clone)]
+pub(super) struct Refused(pub scim::Error);
 
 impl Refusal {
     pub(super) fn status(status: u16, detail: &str) -> Self {
-        Self { error: scim::Error::status(status, detail), retry: false }
+        Self { error: scim::Error::status(status, detail), retry: None }
     }
 
     pub(super) fn not_found() -> Self {
         scim::Error::not_found().into()
     }
 
-    pub(super) fn detail(&self) -> &str {
-        &self.error.detail
+    /// The token has used up what it may; it may call again after `wait`.
+    pub(super) fn too_many_requests(wait: Duration) -> Self {
+        let error = scim::Error::status(429, "this token calls too often; send it again after the time in Retry-After");
+        Self { error, retry: Some(wait.as_secs() + 1) }
     }
 
-    pub(super) fn is_of_client(&self) -> bool {
-        self.error.status < 500
+    /// Others are being served; nothing is wrong with the request.
+    pub(super) fn busy() -> Self {
+        Self { error: scim::Error::status(503, "too much is asked at once; send it again"), retry: Some(1) }
     }
 }
 
 impl From<scim::Error> for Refusal {
     fn from(error: scim::Error) -> Self {
-        Self { error, retry: false }
+        Self { error, retry: None }
     }
 }
 
@@ -43,6 +53,11 @@ impl From<directory::Error> for Refusal {
         match &error {
             directory::Error::Taken { what } => scim::Error::uniqueness(what).into(),
             directory::Error::Unstorable { why } => scim::Error::bad_request(scim::ScimType::InvalidValue, *why).into(),
+            directory::Error::TooCostly => {
+                let detail =
+                    "finding this takes too long; filter by `id`, `userName`, `externalId` or `displayName`, too";
+                scim::Error::bad_request(scim::ScimType::TooMany, detail).into()
+            }
             directory::Error::Unavailable(_) | directory::Error::Conflict(_) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -50,15 +65,12 @@ impl From<directory::Error> for Refusal {
                 );
                 Self {
                     error: scim::Error::status(503, "the change could not be stored now; send it again"),
-                    retry: true,
+                    retry: Some(1),
                 }
             }
             _ => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a SCIM request failed");
-                Self {
-                    error: scim::Error::status(500, "the request failed here and was not carried out"),
-                    retry: false,
-                }
+                Self { error: scim::Error::status(500, "the request failed here and was not carried out"), retry: None }
             }
         }
     }
@@ -68,12 +80,13 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = scim_json(status, &self.error.to_json());
-        if self.retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scim\""));
         }
+        response.extensions_mut().insert(Refused(self.error));
         response
     }
 }
@@ -100,6 +113,19 @@ pub(super) fn resource(status: StatusCode, body: &Value, version: &str, location
 
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// A resource that was asked for; without it where the caller has this version (RFC 7644 §3.14).
+pub(super) fn found(headers: &HeaderMap, body: &Value, version: &str, location: &str) -> Response {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if !known.is_some_and(|known| scim::render::matches_version(known, version)) {
+        return resource(StatusCode::OK, body, version, location);
+    }
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    if let Ok(tag) = HeaderValue::from_str(&scim::render::etag(version)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The JSON body, within `limit` bytes.

@@ -7,13 +7,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use directory::{GroupRow, MemberChange};
 use lifecycle::GroupFacts;
-use scim::filter::Attribute;
 use scim::limits::GROUP_BODY;
 use scim::render::Meta;
 use scim::{Group, MemberRef, MembersOp, Patch, ResourceType};
 use serde_json::Value;
 
-use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
+use super::answer::{Refusal, body, check_version, found, no_content, resource};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -21,10 +20,8 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(source): Path<String>,
-    headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
         let members = pairs(group.members.as_deref().unwrap_or_default());
@@ -39,7 +36,7 @@ pub(super) async fn create(
         shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::CREATED, true).await
     };
-    shared.counted(&source, "POST /Groups", done.await).await
+    done.await
 }
 
 pub(super) async fn replace(
@@ -48,7 +45,6 @@ pub(super) async fn replace(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
         shared.check_group(&source, &id, &headers).await?;
@@ -65,7 +61,7 @@ pub(super) async fn replace(
         shared.worker.metrics.committed(&cause);
         shared.group(&source, &row, StatusCode::OK, true).await
     };
-    shared.counted(&source, "PUT /Groups", done.await).await
+    done.await
 }
 
 /// Answers 204: a member list is never loaded for an answer that nobody asked for.
@@ -75,7 +71,6 @@ pub(super) async fn patch(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let done = async {
         let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
         let current = shared.check_group(&source, &id, &headers).await?;
@@ -93,15 +88,10 @@ pub(super) async fn patch(
         shared.worker.metrics.committed(&cause);
         Ok(no_content())
     };
-    shared.counted(&source, "PATCH /Groups", done.await).await
+    done.await
 }
 
-pub(super) async fn delete(
-    State(shared): State<Shared>,
-    Path((source, id)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Answer {
-    shared.admit(&source, &headers).await?;
+pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
     let done = async {
         let cause = cause(&source, "SCIM DELETE");
         if shared.worker.directory.delete_group(&cause, &id).await? {
@@ -111,7 +101,7 @@ pub(super) async fn delete(
             Err(Refusal::not_found())
         }
     };
-    shared.counted(&source, "DELETE /Groups", done.await).await
+    done.await
 }
 
 pub(super) async fn read(
@@ -120,43 +110,11 @@ pub(super) async fn read(
     Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::Group, pairs)?;
     let row = shared.worker.directory.group(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.group_location(&source, &row);
-    let body = shared.render(&row, &location, query.returns("members")).await?;
-    Ok(resource(StatusCode::OK, &query.project(&body), &row.version.to_string(), &location))
-}
-
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    Path(source): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-) -> Answer {
-    shared.admit(&source, &headers).await?;
-    let query = scim::Query::parse(ResourceType::Group, pairs)?;
-    let filter: Vec<(&str, String)> = query
-        .filter
-        .as_ref()
-        .map(|f| {
-            let name = |a: &Attribute| match a {
-                Attribute::Id => "id",
-                Attribute::ExternalId => "externalId",
-                Attribute::DisplayName | Attribute::UserName | Attribute::EmailValue { .. } => "displayName",
-            };
-            f.comparisons().into_iter().map(|(a, v)| (name(a), v.as_str().unwrap_or_default().to_owned())).collect()
-        })
-        .unwrap_or_default();
-    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
-    let count = i64::try_from(query.count).unwrap_or(i64::MAX);
-    let (rows, total) = shared.worker.directory.groups(&source, &filter, start, count).await?;
-    let mut resources = Vec::new();
-    for row in &rows {
-        let body = shared.render(row, &shared.group_location(&source, row), query.returns("members")).await?;
-        resources.push(query.project(&body));
-    }
-    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
+    let body = shared.render_group(&row, &location, query.returns("members")).await?;
+    Ok(found(&headers, &query.project(&body), &row.version.to_string(), &location))
 }
 
 impl Shared {
@@ -166,11 +124,11 @@ impl Shared {
         Ok(current)
     }
 
-    fn group_location(&self, source: &str, row: &GroupRow) -> String {
+    pub(super) fn group_location(&self, source: &str, row: &GroupRow) -> String {
         format!("{}/Groups/{}", self.base(source), row.native_id)
     }
 
-    async fn render(&self, row: &GroupRow, location: &str, members: bool) -> Result<Value, Refusal> {
+    pub(super) async fn render_group(&self, row: &GroupRow, location: &str, members: bool) -> Result<Value, Refusal> {
         let members: Option<Vec<MemberRef>> = if members {
             let all = self.worker.directory.members(row.id).await?;
             Some(all.into_iter().map(|(value, nested)| MemberRef { value, nested }).collect())
@@ -190,7 +148,7 @@ impl Shared {
 
     async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, members: bool) -> Answer {
         let location = self.group_location(source, row);
-        let body = self.render(row, &location, members).await?;
+        let body = self.render_group(row, &location, members).await?;
         Ok(resource(status, &body, &row.version.to_string(), &location))
     }
 }

@@ -5,16 +5,15 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use directory::{AccountRow, UserFilter};
+use directory::AccountRow;
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Standing};
-use scim::filter::{Attribute, FilterValue};
 use scim::limits::USER_BODY;
 use scim::render::Meta;
 use scim::{Patch, ResourceType, User};
 use serde_json::Value;
 
-use super::answer::{Refusal, body, check_version, no_content, resource, scim_json};
+use super::answer::{Refusal, body, check_version, found, no_content, resource};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -22,11 +21,9 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(source): Path<String>,
-    headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
-    shared.counted(&source, "POST /Users", shared.create_user(&source, bytes).await).await
+    shared.create_user(&source, bytes).await
 }
 
 pub(super) async fn replace(
@@ -35,12 +32,8 @@ pub(super) async fn replace(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
-    let done = async {
-        let user = User::parse(&body(bytes, USER_BODY)?)?;
-        shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await
-    };
-    shared.counted(&source, "PUT /Users", done.await).await
+    let user = User::parse(&body(bytes, USER_BODY)?)?;
+    shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await
 }
 
 pub(super) async fn patch(
@@ -49,32 +42,20 @@ pub(super) async fn patch(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
-    let done = async {
-        let patch = Patch::parse(&body(bytes, USER_BODY)?)?;
-        shared
-            .change_user(&source, &id, "SCIM PATCH", &headers, |current| User::parse(&patch.apply_to_user(current)?))
-            .await
-    };
-    shared.counted(&source, "PATCH /Users", done.await).await
+    let patch = Patch::parse(&body(bytes, USER_BODY)?)?;
+    shared
+        .change_user(&source, &id, "SCIM PATCH", &headers, |current| User::parse(&patch.apply_to_user(current)?))
+        .await
 }
 
-pub(super) async fn delete(
-    State(shared): State<Shared>,
-    Path((source, id)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Answer {
-    shared.admit(&source, &headers).await?;
-    let done = async {
-        let cause = cause(&source, "SCIM DELETE");
-        if shared.worker.directory.delete_user(&cause, shared.burst(&source), &id).await? {
-            shared.worker.metrics.committed(&cause);
-            Ok(no_content())
-        } else {
-            Err(Refusal::not_found())
-        }
-    };
-    shared.counted(&source, "DELETE /Users", done.await).await
+pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
+    let cause = cause(&source, "SCIM DELETE");
+    if shared.worker.directory.delete_user(&cause, shared.burst(&source), &id).await? {
+        shared.worker.metrics.committed(&cause);
+        Ok(no_content())
+    } else {
+        Err(Refusal::not_found())
+    }
 }
 
 pub(super) async fn read(
@@ -83,28 +64,10 @@ pub(super) async fn read(
     Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Answer {
-    shared.admit(&source, &headers).await?;
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let row = shared.worker.directory.user(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.location(&source, &row);
-    Ok(resource(StatusCode::OK, &query.project(&render(&row, &location)), &row.version.to_string(), &location))
-}
-
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    Path(source): Path<String>,
-    Query(pairs): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-) -> Answer {
-    shared.admit(&source, &headers).await?;
-    let query = scim::Query::parse(ResourceType::User, pairs)?;
-    let filter: Vec<UserFilter> =
-        query.filter.as_ref().map(|f| f.comparisons().into_iter().map(condition).collect()).unwrap_or_default();
-    let start = i64::try_from(query.start_index.saturating_sub(1)).unwrap_or(i64::MAX);
-    let count = i64::try_from(query.count).unwrap_or(i64::MAX);
-    let (rows, total) = shared.worker.directory.users(&source, &filter, start, count).await?;
-    let resources = rows.iter().map(|row| query.project(&render(row, &shared.location(&source, row)))).collect();
-    Ok(scim_json(StatusCode::OK, &scim::list::response(total.unsigned_abs(), query.start_index, resources)))
+    Ok(found(&headers, &query.project(&render(&row, &location)), &row.version.to_string(), &location))
 }
 
 impl Shared {
@@ -145,25 +108,8 @@ impl Shared {
         Ok(resource(StatusCode::OK, &render(&row, &location), &row.version.to_string(), &location))
     }
 
-    fn location(&self, source: &str, row: &AccountRow) -> String {
+    pub(super) fn location(&self, source: &str, row: &AccountRow) -> String {
         format!("{}/Users/{}", self.base(source), row.native_id)
-    }
-
-    /// Counts the request; one that was not understood is also parked, by its place and reason, without its content.
-    pub(super) async fn counted(&self, source: &str, place: &str, answer: Answer) -> Answer {
-        let outcome = match &answer {
-            Ok(_) => "ok",
-            Err(refusal) if refusal.is_of_client() => "refused",
-            Err(_) => "failed",
-        };
-        self.worker.metrics.scim(source, outcome);
-        if let Err(refusal) = &answer
-            && outcome == "refused"
-            && let Err(error) = self.worker.directory.park(source, place, refusal.detail()).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a refused SCIM request could not be parked");
-        }
-        answer
     }
 }
 
@@ -197,7 +143,7 @@ fn facts(user: User, native_id: String, standing: Standing) -> AccountFacts {
     }
 }
 
-fn render(row: &AccountRow, location: &str) -> Value {
+pub(super) fn render(row: &AccountRow, location: &str) -> Value {
     let version = row.version.to_string();
     let meta = Meta {
         id: &row.native_id,
@@ -207,15 +153,4 @@ fn render(row: &AccountRow, location: &str) -> Value {
         location,
     };
     scim::render::user(&row.attributes, &meta)
-}
-
-fn condition((attribute, value): (&Attribute, &FilterValue)) -> UserFilter {
-    let text = value.as_str().unwrap_or_default().to_owned();
-    match attribute {
-        Attribute::Id => UserFilter::Id(text),
-        Attribute::UserName => UserFilter::UserName(text),
-        Attribute::ExternalId => UserFilter::ExternalId(text),
-        Attribute::DisplayName => UserFilter::DisplayName(text),
-        Attribute::EmailValue { kind } => UserFilter::Email { value: text, kind: kind.clone() },
-    }
 }

@@ -1,0 +1,156 @@
+//! What every request passes: first who sends it, how often and how large it is; then what came of it is counted, and kept where
+//! it was not understood.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use directory::Refused;
+use scim::ResourceType;
+use scim::limits::GROUP_BODY;
+use serde_json::Value;
+
+use super::answer::{Refusal, Refused as Why};
+use super::{Again, Shared, secrets};
+
+/// How long a body may be on its way. Nothing waits for it but its own connection.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a request waits for others before it is told to come again.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
+/// Largest body that is kept to be carried out again.
+const KEPT: usize = 256 * 1024;
+
+/// The source and what is below it, of a path such as `/scim/v2/okta/Users/1`.
+fn below(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/scim/v2/")?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    Some((&rest[..end], &rest[end..]))
+}
+
+/// Lets in whom the token of the source belongs to, no more often than agreed, with a body that is all there.
+pub(super) async fn admit(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    admitted(&shared, request, next).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn admitted(shared: &Shared, request: Request, next: Next) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let Some((source, _)) = below(parts.uri.path()) else {
+        return Err(Refusal::status(404, "there is nothing here; SCIM is at /scim/v2/{source}"));
+    };
+    let digest = shared.admit(source, &parts.headers).await?;
+    if let Some(wait) = shared.too_soon(source, &digest) {
+        shared.worker.metrics.scim(source, "throttled");
+        return Err(Refusal::too_many_requests(wait));
+    }
+    check_type(&parts.headers)?;
+    let read = tokio::time::timeout(BODY_WITHIN, to_bytes(body, GROUP_BODY)).await;
+    let body = match read {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            shared.worker.metrics.scim(source, "refused");
+            let detail = format!("the body broke off, or is longer than {GROUP_BODY} bytes; send less at once");
+            return Err(Refusal::status(413, &detail));
+        }
+        Err(_) => {
+            shared.worker.metrics.scim(source, "refused");
+            return Err(Refusal::status(408, "the body took too long to arrive; send it again"));
+        }
+    };
+    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WITHIN, shared.turns.acquire()).await else {
+        return Err(Refusal::busy());
+    };
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+}
+
+/// Anything that says it is JSON, or does not say what it is (RFC 7644 §3.1 and §8.1).
+fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(said) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let said = said.to_str().unwrap_or_default();
+    let essence = said.split(';').next().unwrap_or_default().trim();
+    let known = ["application/scim+json", "application/json", ""];
+    if known.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    Err(Refusal::status(415, "the body must be application/scim+json or application/json"))
+}
+
+/// Counts what came of a request, and parks one that was not understood.
+pub(super) async fn follow(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some((source, path)) = below(parts.uri.path()) else { return Refusal::not_found().into_response() };
+    let (source, path) = (source.to_owned(), path.to_owned());
+    let again = parts.extensions.get::<Again>().is_some();
+    let method = parts.method.clone();
+    let body = match to_bytes(body, GROUP_BODY).await {
+        Ok(body) => body,
+        Err(_) => return Refusal::status(413, "the body is too large").into_response(),
+    };
+    if !again {
+        shared.look_at(&source, &path, &body, parts.uri.query()).await;
+    }
+    let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    let outcome = match response.status() {
+        status if status.is_server_error() => "failed",
+        status if status.is_client_error() => "refused",
+        _ => "ok",
+    };
+    shared.worker.metrics.scim(&source, outcome);
+    if outcome == "refused" && !again && is_parked(&method, &path, response.status()) {
+        let reason = response.extensions().get::<Why>().map(|why| why.0.detail.clone());
+        shared.park(&source, &method, &path, &body, reason.as_deref().unwrap_or("it was refused")).await;
+    }
+    response
+}
+
+/// Questions change nothing, and a caller whose version is old reads again: neither leaves anything for a person to do.
+fn is_parked(method: &Method, path: &str, status: StatusCode) -> bool {
+    let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method);
+    writes && !path.ends_with("/.search") && status != StatusCode::PRECONDITION_FAILED
+}
+
+impl Shared {
+    /// What of it only some providers send.
+    async fn look_at(&self, source: &str, path: &str, body: &Bytes, query: Option<&str>) {
+        let resource = match path.split('/').nth(1) {
+            Some("Users") => ResourceType::User,
+            Some("Groups") => ResourceType::Group,
+            _ => return,
+        };
+        // Shapes show in small bodies as well; a full push of members is not read twice for them.
+        if body.len() > scim::limits::USER_BODY {
+            return;
+        }
+        // What cannot be read is refused by its route, in better words.
+        let body = serde_json::from_slice(body).unwrap_or(Value::Null);
+        self.note_quirks(source, resource, &body, query).await;
+    }
+
+    /// By its place and reason, with its shape; what could be carried out again is kept for a week beside it.
+    async fn park(&self, source: &str, method: &Method, path: &str, body: &Bytes, reason: &str) {
+        let resource = path.split('/').nth(1).unwrap_or_default();
+        let parsed: Option<Value> = scim::check_json(body, GROUP_BODY).ok();
+        let original = parsed.as_ref().filter(|_| body.len() <= KEPT).map(secrets::without);
+        let example = parsed.as_ref().map(scim::redact::redact);
+        let refused = Refused {
+            source,
+            place: &format!("{method} /{}", known(resource)),
+            reason,
+            example: example.as_ref(),
+            method: method.as_str(),
+            path,
+            original: original.as_ref(),
+        };
+        if let Err(error) = self.worker.directory.park_refused(&refused).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a refused SCIM request could not be parked");
+        }
+    }
+}
+
+/// Anybody may write anything into a path.
+fn known(resource: &str) -> &str {
+    let known = ["Users", "Groups", "Bulk", "Me"];
+    if known.contains(&resource) { resource } else { "(unknown)" }
+}
