@@ -2,6 +2,7 @@
 
 mod alone;
 mod config;
+mod fan_out;
 pub mod metrics;
 pub mod receive;
 mod requests;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use connectors::{Connector, Pull};
 use directory::{Burst, Directory};
 use lifecycle::Secret;
+use lifecycle::brake::Limits;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
 pub use metrics::{Hops, Metrics};
@@ -36,6 +38,8 @@ pub struct Pushed {
     pub tokens: Vec<Secret>,
     /// How many deactivations apply within how long; more wait for a person.
     pub burst: Burst,
+    /// What one call may take from a group at once.
+    pub limits: Limits,
 }
 
 /// Everything that the worker's loops share.
@@ -67,9 +71,9 @@ impl SyncWorker {
                 }
                 Connector::Push(push) => {
                     metrics.receives(name);
-                    let Brake { burst, .. } = &config.brake;
+                    let (Brake { burst, .. }, limits) = (&config.brake, config.brake.limits());
                     let burst = Burst { count: burst.count, window: burst.window };
-                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst });
+                    pushed.insert(name.clone(), Pushed { name: name.clone(), tokens: push.tokens, burst, limits });
                 }
             }
         }
