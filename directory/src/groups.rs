@@ -2,17 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use lifecycle::{Class, Context, EventType, GroupFacts, GroupView, SubjectKind};
+use lifecycle::brake::Limits;
+use lifecycle::{Context, EventType, GroupFacts, GroupView, SubjectKind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
-use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::apply::Cause;
 use crate::events::{self, Draft, Head};
-use crate::settle::{MembershipChange, Touched, settle};
-use crate::{Directory, Result, memberships};
+use crate::member_rows::{self, Unknown};
+use crate::members::{Call, GroupBrake, MemberChange, Stated};
+use crate::{Directory, Result};
 
 /// One group as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -25,6 +26,8 @@ pub struct GroupRow {
     pub privileged: bool,
     pub attributes: Value,
     pub version: i64,
+    /// Of what a reader sees, its members included.
+    pub revision: i64,
     pub last_urgent: i64,
     pub last_bulk: i64,
     pub recorded_at: DateTime<Utc>,
@@ -32,19 +35,17 @@ pub struct GroupRow {
     pub changed_at: DateTime<Utc>,
 }
 
-/// One operation on the set of members. A member is named by its account's or group's native id at the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MemberChange {
-    /// (reference, is a group)
-    Add(Vec<(String, bool)>),
-    Remove(Vec<String>),
-    RemoveAll,
-    Replace(Vec<(String, bool)>),
+/// What a change of a group came to.
+#[derive(Debug)]
+pub struct GroupChange {
+    pub row: GroupRow,
+    /// The plan that waits for a person since this call: so many members would lose the group.
+    pub held: Option<Uuid>,
 }
 
 const COLUMNS: &str =
-    "id, source, native_id, external_id, display_name, privileged, attributes, version, last_urgent, last_bulk,
-     recorded_at, created_at, changed_at";
+    "id, source, native_id, external_id, display_name, privileged, attributes, version, revision, last_urgent,
+     last_bulk, recorded_at, created_at, changed_at";
 
 impl Directory {
     pub async fn group(&self, source: &str, native_id: &str) -> Result<Option<GroupRow>> {
@@ -72,187 +73,183 @@ impl Directory {
         facts: &GroupFacts,
         members: &[(String, bool)],
     ) -> Result<GroupRow> {
-        self.retrying(|| {
-            async {
-                let mut tx = self.pool.begin().await?;
-                let privileged = self.sources.is_privileged(&facts.display_name);
-                let row = sqlx::query!(
-                "INSERT INTO directory.groups (id, source, native_id, external_id, display_name, privileged, attributes,
-                     content_hash, version, last_bulk, recorded_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, clock_timestamp()) RETURNING id, recorded_at",
-                facts.native_id.parse::<Uuid>().unwrap_or_else(|_| Uuid::new_v4()),
-                cause.source(),
-                facts.native_id,
+        let stated = Stated::of(&[MemberChange::Add(members.to_vec())]);
+        self.retrying(|| self.create(cause, facts, &stated).boxed()).await
+    }
+
+    async fn create(&self, cause: &Cause, facts: &GroupFacts, stated: &Stated) -> Result<GroupRow> {
+        let mut tx = self.pool.begin().await?;
+        let unknown = member_rows::unknown(&mut tx, cause.source(), &stated.users).await?;
+        let privileged = self.sources.is_privileged(&facts.display_name);
+        let row = sqlx::query!(
+            "INSERT INTO directory.groups (id, source, native_id, external_id, display_name, privileged, attributes,
+                 content_hash, version, revision, last_bulk, recorded_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 1, 1, clock_timestamp()) RETURNING id, recorded_at",
+            facts.native_id.parse::<Uuid>().unwrap_or_else(|_| Uuid::new_v4()),
+            cause.source(),
+            facts.native_id,
+            facts.external_id,
+            facts.display_name,
+            privileged,
+            facts.attributes,
+            content_hash(facts)
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let mut head = head(row.id, 0, 0, 0, DateTime::UNIX_EPOCH);
+        let view = GroupView { id: row.id, name: facts.display_name.clone(), privileged };
+        let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
+        let draft = draft(EventType::GroupCreated, data, view.clone());
+        events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at)).await?;
+        // Nobody can lose a group that was not there.
+        let brake = GroupBrake { limits: Limits::default(), burst: 0 };
+        let call = Call { directory: self, cause, brake, group: &view, lost: &view };
+        let done = call.apply(&mut tx, stated, &unknown).await?;
+        let created = find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
+        tx.commit().await?;
+        self.changed_group(done.fans_out);
+        Ok(created)
+    }
+
+    /// Changes a group under its lock: `facts` sees it as it is and says what its attributes become, or why not; `members` what
+    /// happens to the set.
+    pub async fn change_group<E: Send>(
+        &self,
+        cause: &Cause,
+        brake: GroupBrake,
+        native_id: &str,
+        facts: impl Fn(&GroupRow) -> Result<GroupFacts, E> + Sync,
+        members: &[MemberChange],
+    ) -> Result<Option<Result<GroupChange, E>>> {
+        let stated = Stated::of(members);
+        self.retrying(|| self.change(cause, brake, native_id, &facts, &stated).boxed()).await
+    }
+
+    async fn change<E: Send>(
+        &self,
+        cause: &Cause,
+        brake: GroupBrake,
+        native_id: &str,
+        facts: &(impl Fn(&GroupRow) -> Result<GroupFacts, E> + Sync),
+        stated: &Stated,
+    ) -> Result<Option<Result<GroupChange, E>>> {
+        let mut tx = self.pool.begin().await?;
+        let unknown = member_rows::unknown(&mut tx, cause.source(), &stated.users).await?;
+        let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+        let facts = match facts(&current) {
+            Ok(facts) => facts,
+            Err(refusal) => return Ok(Some(Err(refusal))),
+        };
+        let privileged = self.sources.is_privileged(&facts.display_name);
+        let view = GroupView { id: current.id, name: facts.display_name.clone(), privileged };
+        let before = GroupFacts {
+            native_id: current.native_id.clone(),
+            external_id: current.external_id.clone(),
+            display_name: current.display_name.clone(),
+            attributes: current.attributes.clone(),
+        };
+        // Okta sends the name with every change of members: what is the same makes no event.
+        let updated = before != facts;
+        if updated {
+            let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
+            self.tell_of_group(&mut tx, cause, &current, draft(EventType::GroupUpdated, data, view.clone())).await?;
+            sqlx::query!(
+                "UPDATE directory.groups SET external_id = $2, display_name = $3, privileged = $4, attributes = $5,
+                     content_hash = $6 WHERE id = $1",
+                current.id,
                 facts.external_id,
                 facts.display_name,
                 privileged,
                 facts.attributes,
-                content_hash(facts)
+                content_hash(&facts)
             )
-                .fetch_one(&mut *tx)
-                .await?;
-                let mut head = head(row.id, 0, 0, 0, DateTime::UNIX_EPOCH);
-                let view = GroupView { id: row.id, name: facts.display_name.clone(), privileged };
-                let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
-                let draft = draft(EventType::GroupCreated, data, view.clone());
-                events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at))
-                    .await?;
-                self.change_members(&mut tx, cause, &view, &view, &[MemberChange::Add(members.to_vec())]).await?;
-                let created =
-                    find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
-                tx.commit().await?;
-                self.wake.pending.ring();
-                Ok(created)
-            }
-            .boxed()
-        })
-        .await
+            .execute(&mut *tx)
+            .await?;
+        }
+        // Renamed out of privilege in the same breath, it was still a privileged group that they lost.
+        let lost = GroupView { privileged: privileged || current.privileged, ..view.clone() };
+        let call = Call { directory: self, cause, brake, group: &view, lost: &lost };
+        let done = call.apply(&mut tx, stated, &unknown).await?;
+        if updated || done.changed {
+            sqlx::query!(
+                "UPDATE directory.groups SET revision = revision + 1, changed_at = clock_timestamp() WHERE id = $1",
+                current.id
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let row = find(&mut tx, cause.source(), native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
+        tx.commit().await?;
+        self.changed_group(done.fans_out);
+        Ok(Some(Ok(GroupChange { row, held: done.held })))
     }
 
-    /// Changes a group under its lock: `facts` says what its attributes become, `members` what happens to the set.
-    pub async fn change_group(
+    /// Deletes a group for good; its members lose it, as far as the brake lets them. `check` sees it as it is and may refuse.
+    /// `None`: there was none.
+    pub async fn delete_group<E: Send>(
         &self,
         cause: &Cause,
+        brake: GroupBrake,
         native_id: &str,
-        facts: impl Fn(&GroupRow) -> GroupFacts + Sync,
-        members: &[MemberChange],
-    ) -> Result<Option<GroupRow>> {
-        self.retrying(|| {
-            async {
-                let mut tx = self.pool.begin().await?;
-                let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
-                let facts = facts(&current);
-                let privileged = self.sources.is_privileged(&facts.display_name);
-                let view = GroupView { id: current.id, name: facts.display_name.clone(), privileged };
-                let before = GroupFacts {
-                    native_id: current.native_id.clone(),
-                    external_id: current.external_id.clone(),
-                    display_name: current.display_name.clone(),
-                    attributes: current.attributes.clone(),
-                };
-                // Okta sends the name with every change of members: what is the same makes no event.
-                if before != facts {
-                    let mut head =
-                        head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
-                    let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
-                    let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
-                    let stamped = events::stamp(
-                        &mut head,
-                        vec![draft(EventType::GroupUpdated, data, view.clone())],
-                        cause.class,
-                        now,
-                    );
-                    sqlx::query!(
-                    "UPDATE directory.groups SET external_id = $2, display_name = $3, privileged = $4, attributes = $5,
-                         content_hash = $6, version = $7, last_urgent = $8, last_bulk = $9, recorded_at = $10,
-                         changed_at = clock_timestamp() WHERE id = $1",
-                    current.id,
-                    facts.external_id,
-                    facts.display_name,
-                    privileged,
-                    facts.attributes,
-                    content_hash(&facts),
-                    head.version,
-                    head.last_urgent,
-                    head.last_bulk,
-                    head.recorded_at
-                )
-                    .execute(&mut *tx)
-                    .await?;
-                    events::append(&mut tx, cause, &stamped).await?;
-                }
-                // Renamed out of privilege in the same breath, it was still a privileged group that they lost.
-                let lost = GroupView { privileged: privileged || current.privileged, ..view.clone() };
-                self.change_members(&mut tx, cause, &view, &lost, members).await?;
-                let changed = find(&mut tx, cause.source(), native_id, false).await?;
-                tx.commit().await?;
-                self.wake.pending.ring();
-                Ok(changed)
-            }
-            .boxed()
-        })
-        .await
+        check: impl Fn(&GroupRow) -> Result<(), E> + Sync,
+    ) -> Result<Option<Result<GroupChange, E>>> {
+        let stated = Stated::of(&[MemberChange::RemoveAll]);
+        self.retrying(|| self.delete(cause, brake, native_id, &check, &stated).boxed()).await
     }
 
-    /// Deletes a group for good; its members lose it. Whether there was one.
-    pub async fn delete_group(&self, cause: &Cause, native_id: &str) -> Result<bool> {
-        self.retrying(|| {
-            async {
-                let mut tx = self.pool.begin().await?;
-                let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
-                let view = GroupView { id: current.id, name: current.display_name, privileged: current.privileged };
-                self.change_members(&mut tx, cause, &view, &view, &[MemberChange::RemoveAll]).await?;
-                let mut head =
-                    head(current.id, current.version, current.last_urgent, current.last_bulk, current.recorded_at);
-                let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
-                let data = json!({"source": cause.source, "privileged": view.privileged, "via": cause.via});
-                let stamped =
-                    events::stamp(&mut head, vec![draft(EventType::GroupDeleted, data, view)], cause.class, now);
-                sqlx::query!(
-                    "UPDATE directory.groups SET tombstone = 'hard', version = $2, last_urgent = $3, last_bulk = $4,
-                     recorded_at = $5, changed_at = clock_timestamp() WHERE id = $1",
-                    current.id,
-                    head.version,
-                    head.last_urgent,
-                    head.last_bulk,
-                    head.recorded_at
-                )
-                .execute(&mut *tx)
-                .await?;
-                events::append(&mut tx, cause, &stamped).await?;
-                tx.commit().await?;
-                self.wake.pending.ring();
-                Ok(true)
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// `lost` is the group as it was for those who lose it.
-    async fn change_members(
+    async fn delete<E: Send>(
         &self,
-        tx: &mut PgConnection,
         cause: &Cause,
-        group: &GroupView,
-        lost: &GroupView,
-        changes: &[MemberChange],
-    ) -> Result<()> {
-        let mut done: Vec<(Uuid, bool)> = Vec::new();
-        for change in changes {
-            match change {
-                MemberChange::Add(members) => add(tx, cause, group.id, members, &mut done).await?,
-                MemberChange::Remove(references) => remove(tx, cause, group.id, references, &mut done).await?,
-                MemberChange::RemoveAll => keep_only(tx, group.id, &[], &[], &mut done).await?,
-                MemberChange::Replace(members) => {
-                    let references: Vec<String> = members.iter().map(|(r, _)| r.clone()).collect();
-                    let accounts: Vec<Uuid> = resolve(tx, cause, &references).await?.into_values().collect();
-                    keep_only(tx, group.id, &accounts, &references, &mut done).await?;
-                    add(tx, cause, group.id, members, &mut done).await?;
-                }
-            }
+        brake: GroupBrake,
+        native_id: &str,
+        check: &(impl Fn(&GroupRow) -> Result<(), E> + Sync),
+        stated: &Stated,
+    ) -> Result<Option<Result<GroupChange, E>>> {
+        let mut tx = self.pool.begin().await?;
+        let Some(row) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+        if let Err(refusal) = check(&row) {
+            return Ok(Some(Err(refusal)));
         }
-        if done.is_empty() {
-            return Ok(());
+        let view = GroupView { id: row.id, name: row.display_name.clone(), privileged: row.privileged };
+        let call = Call { directory: self, cause, brake, group: &view, lost: &view };
+        let done = call.apply(&mut tx, stated, &Unknown::default()).await?;
+        let data = json!({"source": cause.source, "privileged": view.privileged, "via": cause.via});
+        self.tell_of_group(&mut tx, cause, &row, draft(EventType::GroupDeleted, data, view)).await?;
+        sqlx::query!(
+            "UPDATE directory.groups SET tombstone = 'hard', revision = revision + 1, changed_at = clock_timestamp()
+             WHERE id = $1",
+            row.id
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.changed_group(done.fans_out);
+        Ok(Some(Ok(GroupChange { row, held: done.held })))
+    }
+
+    /// Writes one event of a group and moves its history past it.
+    async fn tell_of_group(&self, tx: &mut PgConnection, cause: &Cause, row: &GroupRow, draft: Draft) -> Result<()> {
+        let mut head = head(row.id, row.version, row.last_urgent, row.last_bulk, row.recorded_at);
+        let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
+        let stamped = events::stamp(&mut head, vec![draft], cause.class, now);
+        sqlx::query!(
+            "UPDATE directory.groups SET version = $2, last_urgent = $3, last_bulk = $4, recorded_at = $5 WHERE id = $1",
+            row.id,
+            head.version,
+            head.last_urgent,
+            head.last_bulk,
+            head.recorded_at
+        )
+        .execute(&mut *tx)
+        .await?;
+        events::append(tx, cause, &stamped).await
+    }
+
+    fn changed_group(&self, fans_out: bool) {
+        self.wake.pending.ring();
+        if fans_out {
+            self.wake.fan_outs.ring();
         }
-        let accounts: Vec<Uuid> = done.iter().map(|(a, _)| *a).collect();
-        let identity: HashMap<Uuid, Uuid> =
-            sqlx::query!("SELECT id, identity_id FROM directory.accounts WHERE id = ANY($1)", &accounts)
-                .fetch_all(&mut *tx)
-                .await?
-                .into_iter()
-                .map(|r| (r.id, r.identity_id))
-                .collect();
-        let memberships: Vec<MembershipChange> = done
-            .into_iter()
-            .filter_map(|(account, added)| {
-                let group = if added { group } else { lost };
-                identity.get(&account).map(|id| MembershipChange { identity: *id, group: group.clone(), added })
-            })
-            .collect();
-        let cause = Cause { class: cause.class.max(Class::of_plan(memberships.len())), ..cause.clone() };
-        settle(tx, &self.sources, &cause, Touched { memberships, ..Touched::default() }).await?;
-        Ok(())
     }
 }
 
@@ -278,110 +275,8 @@ async fn find(connection: &mut PgConnection, source: &str, native_id: &str, lock
     query.push_bind(source.to_owned()).push(" AND native_id = ").push_bind(native_id.to_owned());
     query.push(" AND tombstone IS NULL");
     if lock {
-        query.push(" FOR UPDATE");
+        // Rows that refer to it may come meanwhile.
+        query.push(" FOR NO KEY UPDATE");
     }
     Ok(query.build_query_as().fetch_optional(connection).await?)
-}
-
-/// Accounts of the cause's source by native id.
-async fn resolve(tx: &mut PgConnection, cause: &Cause, references: &[String]) -> Result<HashMap<String, Uuid>> {
-    let rows = sqlx::query!(
-        "SELECT native_id, id FROM directory.accounts WHERE source = $1 AND native_id = ANY($2) AND tombstone IS DISTINCT FROM 'hard'",
-        cause.source(),
-        references
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(rows.into_iter().map(|r| (r.native_id, r.id)).collect())
-}
-
-async fn add(
-    tx: &mut PgConnection,
-    cause: &Cause,
-    group: Uuid,
-    members: &[(String, bool)],
-    done: &mut Vec<(Uuid, bool)>,
-) -> Result<()> {
-    let references: Vec<String> = members.iter().map(|(r, _)| r.clone()).collect();
-    let known = resolve(tx, cause, &references).await?;
-    let pairs: Vec<(Uuid, Uuid)> = known.values().map(|account| (group, *account)).collect();
-    done.extend(memberships::insert(tx, &pairs).await?.into_iter().map(|(_, account)| (account, true)));
-    let nested: Vec<String> = members.iter().filter(|(_, nested)| *nested).map(|(r, _)| r.clone()).collect();
-    let awaited: Vec<String> =
-        members.iter().filter(|(r, nested)| !nested && !known.contains_key(r)).map(|(r, _)| r.clone()).collect();
-    sqlx::query!(
-        "INSERT INTO directory.nested_groups (parent_id, child_reference) SELECT $1, r FROM UNNEST($2::text[]) AS r
-         ON CONFLICT DO NOTHING",
-        group,
-        &nested
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO directory.pending_members (group_id, reference) SELECT $1, r FROM UNNEST($2::text[]) AS r
-         ON CONFLICT DO NOTHING",
-        group,
-        &awaited
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn remove(
-    tx: &mut PgConnection,
-    cause: &Cause,
-    group: Uuid,
-    references: &[String],
-    done: &mut Vec<(Uuid, bool)>,
-) -> Result<()> {
-    let pairs: Vec<(Uuid, Uuid)> = resolve(tx, cause, references).await?.into_values().map(|a| (group, a)).collect();
-    done.extend(memberships::delete(tx, &pairs).await?.into_iter().map(|(_, account)| (account, false)));
-    sqlx::query!(
-        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference = ANY($2)",
-        group,
-        references
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference = ANY($2)",
-        group,
-        references
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn keep_only(
-    tx: &mut PgConnection,
-    group: Uuid,
-    accounts: &[Uuid],
-    references: &[String],
-    done: &mut Vec<(Uuid, bool)>,
-) -> Result<()> {
-    let gone = sqlx::query_scalar!(
-        "DELETE FROM directory.memberships WHERE group_id = $1 AND account_id <> ALL($2) RETURNING account_id",
-        group,
-        accounts
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    done.extend(gone.into_iter().map(|account| (account, false)));
-    sqlx::query!(
-        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference <> ALL($2)",
-        group,
-        references
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference <> ALL($2)",
-        group,
-        references
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

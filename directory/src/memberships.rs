@@ -177,7 +177,7 @@ pub(crate) async fn leave_all(
     if held {
         sqlx::query!(
             "UPDATE directory.memberships m SET present = false FROM directory.groups g
-             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged",
+             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted",
             account
         )
         .execute(&mut *tx)
@@ -185,8 +185,8 @@ pub(crate) async fn leave_all(
     }
     let lost = sqlx::query!(
         "DELETE FROM directory.memberships m USING directory.groups g
-         WHERE m.account_id = $1 AND g.id = m.group_id AND NOT ($2 AND g.privileged)
-         RETURNING g.id, g.display_name, g.privileged",
+         WHERE m.account_id = $1 AND g.id = m.group_id AND NOT ($2 AND g.privileged AND m.counted)
+         RETURNING g.id, g.display_name, g.privileged, m.counted",
         account,
         held
     )
@@ -194,6 +194,8 @@ pub(crate) async fn leave_all(
     .await?;
     Ok(lost
         .into_iter()
+        // Whose joining nobody was told of has nothing to lose.
+        .filter(|g| g.counted)
         .map(|g| MembershipChange {
             identity,
             group: GroupView { id: g.id, name: g.display_name, privileged: g.privileged },
@@ -215,7 +217,7 @@ pub(crate) async fn insert(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> Res
     let rows = sqlx::query!(
         "INSERT INTO directory.memberships AS m (group_id, account_id, present, counted)
          SELECT g, a, true, true FROM UNNEST($1::uuid[], $2::uuid[]) AS d(g, a) ORDER BY g, a
-         ON CONFLICT (group_id, account_id) DO UPDATE SET present = true WHERE NOT m.present
+         ON CONFLICT (group_id, account_id) DO UPDATE SET present = true, waits_for = NULL WHERE NOT m.present
          RETURNING group_id, account_id, (xmax = 0) AS \"new!\"",
         &groups,
         &accounts

@@ -281,7 +281,8 @@ async fn absent(tx: &mut PgConnection, source: &str, run: Uuid, fact: Standing) 
     Ok(done.rows_affected())
 }
 
-/// Everything at a source whose fact would end access and does not count yet.
+/// Everything at a source whose fact would end access and does not count yet, without what waits for a plan of one group or is
+/// being worked off.
 pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<Vec<Difference>> {
     let accounts = sqlx::query!(
         "SELECT id, fact, counted FROM directory.accounts
@@ -292,7 +293,7 @@ pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<V
     .await?;
     let members = sqlx::query!(
         "SELECT m.group_id, m.account_id FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-         WHERE g.source = $1 AND m.present <> m.counted AND NOT m.present ORDER BY 1, 2",
+         WHERE g.source = $1 AND m.present <> m.counted AND NOT m.present AND m.waits_for IS NULL ORDER BY 1, 2",
         source
     )
     .fetch_all(tx)
@@ -324,6 +325,14 @@ pub(crate) async fn release(
     cause: &Cause,
     items: &[Difference],
 ) -> Result<(usize, usize)> {
+    let groups: Vec<Uuid> = items.iter().filter_map(|d| d.group).collect();
+    let accounts: Vec<Uuid> = items.iter().filter(|d| d.group.is_some()).map(|d| d.account).collect();
+    let lost_privileged: Vec<bool> =
+        items.iter().filter(|d| d.group.is_some()).map(|d| d.class == "privileged-loss").collect();
+    // As a call on the group does, so that the two do not meet half-way.
+    sqlx::query!("SELECT id FROM directory.groups WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &groups)
+        .fetch_all(&mut *tx)
+        .await?;
     let standing: Vec<&Difference> = items.iter().filter(|d| d.group.is_none()).collect();
     let ids: Vec<Uuid> = standing.iter().map(|d| d.account).collect();
     let facts: Vec<Option<String>> = standing.iter().map(|d| d.fact.clone()).collect();
@@ -339,16 +348,16 @@ pub(crate) async fn release(
     .fetch_all(&mut *tx)
     .await?;
     let mut touched = Touched { changed: released.iter().map(|r| r.identity_id).collect(), ..Touched::default() };
-    let groups: Vec<Uuid> = items.iter().filter_map(|d| d.group).collect();
-    let accounts: Vec<Uuid> = items.iter().filter(|d| d.group.is_some()).map(|d| d.account).collect();
     let lost = sqlx::query!(
-        "WITH gone AS (
-             DELETE FROM directory.memberships m USING UNNEST($1::uuid[], $2::uuid[]) AS d(g, a)
-             WHERE m.group_id = d.g AND m.account_id = d.a AND NOT m.present RETURNING m.group_id, m.account_id)
-         SELECT g.id, g.display_name, g.privileged, a.identity_id FROM gone
-         JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id",
+        r#"WITH gone AS (
+             DELETE FROM directory.memberships m USING UNNEST($1::uuid[], $2::uuid[], $3::bool[]) AS d(g, a, privileged)
+             WHERE m.group_id = d.g AND m.account_id = d.a AND NOT m.present AND m.counted
+             RETURNING m.group_id, m.account_id, d.privileged)
+         SELECT g.id, g.display_name, g.privileged OR gone.privileged AS "privileged!", a.identity_id FROM gone
+         JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id"#,
         &groups,
-        &accounts
+        &accounts,
+        &lost_privileged
     )
     .fetch_all(&mut *tx)
     .await?;

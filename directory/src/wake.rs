@@ -66,10 +66,12 @@ pub struct Wake {
     pub requests: Bell,
     /// A request or receipt reached a new state.
     pub progress: Bell,
+    /// A fan-out was stored. Whoever stores one also works them off, so no other process needs to hear it.
+    pub fan_outs: Bell,
 }
 
 impl Wake {
-    /// Every bell with the channel that stands for it in PostgreSQL.
+    /// Every bell that other processes hear, with the channel that stands for it in PostgreSQL.
     pub(crate) fn bells(&self) -> [(&'static str, &Bell); 4] {
         [
             ("leaver_pending", &self.pending),

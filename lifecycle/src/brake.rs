@@ -66,12 +66,38 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
-    TooMany { would_end: u64, bound: u64, active: u64, min: u64 },
-    PrivilegedLoss { would_lose: u64, bound: u64 },
-    RowsFell { before: u64, now: u64, bound: u64 },
+    TooMany {
+        would_end: u64,
+        bound: u64,
+        active: u64,
+        min: u64,
+    },
+    PrivilegedLoss {
+        would_lose: u64,
+        bound: u64,
+    },
+    RowsFell {
+        before: u64,
+        now: u64,
+        bound: u64,
+    },
     FingerprintChanged,
-    Baseline { would_end: u64 },
-    Burst { count: u64, window_ms: u64, waiting: u64 },
+    Baseline {
+        would_end: u64,
+    },
+    Burst {
+        count: u64,
+        window_ms: u64,
+        waiting: u64,
+    },
+    /// The scope is one group; `group` is its name.
+    MembersLost {
+        group: String,
+        would_lose: u64,
+        members: u64,
+        bound: u64,
+        min: u64,
+    },
 }
 
 impl std::fmt::Display for Reason {
@@ -95,6 +121,12 @@ impl std::fmt::Display for Reason {
             Reason::Burst { count, window_ms, waiting } => {
                 let seconds = window_ms / 1_000;
                 write!(f, "{waiting} pushed deactivations wait: more than {count} came within {seconds} s")
+            }
+            Reason::MembersLost { group, would_lose, members, bound, min } => {
+                write!(
+                    f,
+                    "{would_lose} of {members} members would lose the group {group}; the brake holds above {bound} (min {min})"
+                )
             }
             Reason::Baseline { would_end } => {
                 write!(f, "the first complete run would end access of {would_end} whom another source already brought")

@@ -2,6 +2,7 @@
 
 mod alone;
 mod config;
+mod fan_out;
 pub mod metrics;
 pub mod receive;
 mod requests;
@@ -16,6 +17,7 @@ use connectors::{Connector, Pull};
 use directory::{Burst, Directory};
 use governor::{Quota, RateLimiter};
 use lifecycle::Secret;
+use lifecycle::brake::Limits;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
 pub use metrics::{Hops, Metrics};
@@ -41,6 +43,8 @@ pub struct Pushed {
     pub rates: Rates,
     /// Who it seems to be.
     pub dialect: receive::Seen,
+    /// What one call may take from a group at once.
+    pub limits: Limits,
 }
 
 /// What each token has left, by its digest. Only tokens that were accepted are in it.
@@ -75,14 +79,14 @@ impl SyncWorker {
                 }
                 Connector::Push(push) => {
                     metrics.receives(name);
-                    let Brake { burst, .. } = &config.brake;
+                    let (Brake { burst, .. }, limits) = (&config.brake, config.brake.limits());
                     let burst = Burst { count: burst.count, window: burst.window };
                     let quota = Quota::per_second(push.rate.per_second).allow_burst(push.rate.burst);
                     let rates = RateLimiter::keyed(quota);
                     let dialect = receive::Seen::new(push.dialect);
                     pushed.insert(
                         name.clone(),
-                        Pushed { name: name.clone(), tokens: push.tokens, burst, rates, dialect },
+                        Pushed { name: name.clone(), tokens: push.tokens, burst, limits, rates, dialect },
                     );
                 }
             }

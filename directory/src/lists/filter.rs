@@ -148,7 +148,13 @@ impl Rows<'_> {
                 ("id", None) => "t.native_id".to_owned(),
                 ("userName", None) => "t.user_name".to_owned(),
                 ("meta", Some("resourceType")) => format!("{}::text", literal(self.kind.as_str())),
-                ("meta", Some("version")) => "('W/\"' || t.version || '\"')".to_owned(),
+                ("meta", Some("version")) => {
+                    let version = match self.kind {
+                        ResourceType::User => "t.version",
+                        ResourceType::Group => "t.revision",
+                    };
+                    format!("('W/\"' || {version} || '\"')")
+                }
                 ("meta", Some("location")) => format!("({} || '/' || t.native_id)", literal(self.location)),
                 _ => self.path(attribute, "->>"),
             },

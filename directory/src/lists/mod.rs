@@ -56,7 +56,7 @@ const USERS: &str =
     t.created_at, t.changed_at";
 const GROUPS: &str =
     "t.id, t.source, t.native_id, t.external_id, t.display_name, t.privileged, t.attributes, t.version,
-    t.last_urgent, t.last_bulk, t.recorded_at, t.created_at, t.changed_at";
+    t.revision, t.last_urgent, t.last_bulk, t.recorded_at, t.created_at, t.changed_at";
 
 impl Directory {
     /// A page of the users of a source. `None`: the row after which it should begin is not one of them.

@@ -1,13 +1,15 @@
 //! Decides events as the revoker does: a suspension and a lost privilege end sessions, and before a reinstatement comes what
 //! it ends.
 
+use std::convert::Infallible;
+
 use chrono::Utc;
 use directory::{AccountRow, EVERYWHERE, Made, MemberChange, Ordered, Undecided};
 use lifecycle::{Action, EventType, GroupFacts, Standing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::world::{World, cause};
+use crate::world::{FREE, World, cause};
 
 pub const WEB: &str = "web";
 pub const SHOP: &str = "shop";
@@ -89,8 +91,9 @@ pub async fn lost(world: &World, account: &AccountRow) -> Uuid {
     };
     let member = [(account.native_id.clone(), false)];
     let group = world.sync.create_group(&cause("okta"), &facts, &member).await.unwrap();
-    let same = |_: &directory::GroupRow| facts.clone();
-    world.sync.change_group(&cause("okta"), &group.native_id, same, &[MemberChange::RemoveAll]).await.unwrap();
+    let same = |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
+    let all = [MemberChange::RemoveAll];
+    world.sync.change_group(&cause("okta"), FREE, &group.native_id, same, &all).await.unwrap().unwrap().unwrap();
     latest(world, account).await
 }
 

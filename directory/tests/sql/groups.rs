@@ -1,10 +1,12 @@
 //! Groups as a SCIM client changes them: set operations, idempotent, and exact under many writers at once.
 
+use std::convert::Infallible;
+
 use directory::{GroupRow, MemberChange};
 use lifecycle::{GroupFacts, Standing};
 use serde_json::json;
 
-use crate::world::{PLENTY, World, cause, person};
+use crate::world::{FREE, PLENTY, World, cause, person};
 
 fn group(name: &str) -> GroupFacts {
     GroupFacts {
@@ -15,21 +17,36 @@ fn group(name: &str) -> GroupFacts {
     }
 }
 
-fn unchanged(row: &GroupRow) -> GroupFacts {
-    GroupFacts {
+fn unchanged(row: &GroupRow) -> Result<GroupFacts, Infallible> {
+    Ok(GroupFacts {
         native_id: row.native_id.clone(),
         external_id: row.external_id.clone(),
         display_name: row.display_name.clone(),
         attributes: row.attributes.clone(),
-    }
+    })
+}
+
+async fn change(
+    world: &World,
+    group: &GroupRow,
+    facts: impl Fn(&GroupRow) -> Result<GroupFacts, Infallible> + Sync,
+    members: &[MemberChange],
+) -> GroupRow {
+    let changed = world.sync.change_group(&cause("okta"), FREE, &group.native_id, facts, members).await.unwrap();
+    changed.expect("the group is there").unwrap().row
 }
 
 fn users(ids: &[&String]) -> Vec<(String, bool)> {
     ids.iter().map(|id| ((*id).clone(), false)).collect()
 }
 
-async fn patch(world: &World, group: &GroupRow, change: MemberChange) {
-    world.sync.change_group(&cause("okta"), &group.native_id, unchanged, &[change]).await.unwrap().unwrap();
+async fn patch(world: &World, group: &GroupRow, members: MemberChange) -> GroupRow {
+    change(world, group, unchanged, &[members]).await
+}
+
+async fn delete(world: &World, group: &GroupRow) -> bool {
+    let any = |_: &GroupRow| Ok::<_, Infallible>(());
+    world.sync.delete_group(&cause("okta"), FREE, &group.native_id, any).await.unwrap().is_some()
 }
 
 async fn members(world: &World, group: &GroupRow) -> Vec<String> {
@@ -157,8 +174,8 @@ async fn a_name_sent_again_makes_no_event_and_a_new_name_one() {
     let staff = world.sync.create_group(&cause("okta"), &group("staff"), &[]).await.unwrap();
     patch(&world, &staff, MemberChange::Add(vec![])).await;
     assert_eq!(world.history(staff.id).await, ["group.created"]);
-    let renamed = |row: &GroupRow| GroupFacts { display_name: "prod-db".to_owned(), ..unchanged(row) };
-    let row = world.sync.change_group(&cause("okta"), &staff.native_id, renamed, &[]).await.unwrap().unwrap();
+    let renamed = |row: &GroupRow| Ok(GroupFacts { display_name: "prod-db".to_owned(), ..unchanged(row)? });
+    let row = change(&world, &staff, renamed, &[]).await;
     assert!(row.privileged);
     assert_eq!(world.history(staff.id).await, ["group.created", "group.updated"]);
     world.assert_clean_ledger().await;
@@ -169,9 +186,8 @@ async fn a_group_renamed_out_of_privilege_in_the_same_breath_still_counts_as_los
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
     let admins = world.sync.create_group(&cause("okta"), &group("admins"), &users(&[&ana.native_id])).await.unwrap();
-    let renamed = |row: &GroupRow| GroupFacts { display_name: "old".to_owned(), ..unchanged(row) };
-    let all = [MemberChange::RemoveAll];
-    let row = world.sync.change_group(&cause("okta"), &admins.native_id, renamed, &all).await.unwrap().unwrap();
+    let renamed = |row: &GroupRow| Ok(GroupFacts { display_name: "old".to_owned(), ..unchanged(row)? });
+    let row = change(&world, &admins, renamed, &[MemberChange::RemoveAll]).await;
     assert!(!row.privileged);
     let lost = world.told_of(ana.identity_id).await.pop().unwrap();
     assert_eq!((lost.what.as_str(), lost.lane, &lost.data()["privileged"]), ("membership.removed", 0, &json!(true)));
@@ -182,8 +198,8 @@ async fn a_deleted_group_is_lost_by_each_of_its_members() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
     let admins = world.sync.create_group(&cause("okta"), &group("admins"), &users(&[&ana.native_id])).await.unwrap();
-    assert!(world.sync.delete_group(&cause("okta"), &admins.native_id).await.unwrap());
-    assert!(!world.sync.delete_group(&cause("okta"), &admins.native_id).await.unwrap());
+    assert!(delete(&world, &admins).await);
+    assert!(!delete(&world, &admins).await);
     assert_eq!(world.history(admins.id).await, ["group.created", "group.deleted"]);
     assert_eq!(world.history(ana.identity_id).await.last().unwrap(), "membership.removed");
     assert!(world.sync.group("okta", &admins.native_id).await.unwrap().is_none());

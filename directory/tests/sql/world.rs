@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use directory::{
-    AccountRow, Applied, Burst, Cause, Directory, Fence, From, IdentityRow, ListQuery, Page, Resolved, Role, RunEnd,
-    SourceRules, Sources, Wake,
+    AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, ListQuery, Page, Resolved,
+    Role, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
-use lifecycle::brake::Counts;
+use lifecycle::brake::{Counts, Limits};
 use lifecycle::{AccountFacts, Class, Standing};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -21,6 +21,9 @@ use crate::database::Database;
 
 /// A burst that no test reaches.
 pub const PLENTY: Burst = Burst { count: 1_000_000, window: Duration::from_secs(3_600) };
+
+/// A brake that no test reaches.
+pub const FREE: GroupBrake = GroupBrake { limits: Limits { max_disable: 1.0, min: 1_000_000 }, burst: 1_000_000 };
 
 /// One migrated database with a pool for each part of Leaver.
 pub struct World {

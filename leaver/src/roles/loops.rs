@@ -91,6 +91,11 @@ impl Parts {
                 Ok(())
             });
         }
+        let (worker, stop) = (sync.clone(), supervisor.stop_signal());
+        supervisor.spawn("fan-outs", async move {
+            worker.work_off_fan_outs(stop).await;
+            Ok(())
+        });
         let (sync, stop) = (sync.clone(), supervisor.stop_signal());
         supervisor.spawn("requests of the sync worker", async move {
             sync.serve_requests(stop).await;

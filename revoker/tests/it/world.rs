@@ -1,12 +1,16 @@
 //! One revoker with its directory, relay and bus in one process, over the stores that a test gives it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Local, Topic};
-use directory::{AccountRow, Burst, Cause, Directory, MemberChange, RequestKind, Role, SourceRules, Sources, Wake};
+use directory::{
+    AccountRow, Burst, Cause, Directory, GroupBrake, MemberChange, RequestKind, Role, SourceRules, Sources, Wake,
+};
 use lifecycle::account::Profile;
+use lifecycle::brake::Limits;
 use lifecycle::{AccountFacts, Class, GroupFacts, Lane, Standing};
 use policy::{Names, Policy, SubjectExpression};
 use prometheus_client::metrics::histogram::Histogram;
@@ -221,8 +225,10 @@ impl World {
         };
         let (cause, member) = (cause(), [(account.native_id.clone(), false)]);
         let group = self.sync.create_group(&cause, &facts, &member).await.unwrap();
-        let same = |_: &directory::GroupRow| facts.clone();
-        self.sync.change_group(&cause, &group.native_id, same, &[MemberChange::RemoveAll]).await.unwrap();
+        let same = |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
+        let brake = GroupBrake { limits: Limits::default(), burst: 50 };
+        let all = [MemberChange::RemoveAll];
+        self.sync.change_group(&cause, brake, &group.native_id, same, &all).await.unwrap().unwrap().unwrap();
         self.latest(account).await
     }
 

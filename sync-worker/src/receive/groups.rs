@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use directory::{GroupRow, MemberChange};
+use directory::{Cause, GroupBrake, GroupChange, GroupRow, MemberChange};
 use lifecycle::GroupFacts;
 use scim::limits::GROUP_BODY;
 use scim::render::Meta;
@@ -47,18 +47,17 @@ pub(super) async fn replace(
 ) -> Answer {
     let done = async {
         let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
-        shared.check_group(&source, &id, &headers).await?;
         let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
-        let becomes = |current: &GroupRow| GroupFacts {
-            native_id: current.native_id.clone(),
-            external_id: group.external_id.clone(),
-            display_name: group.display_name.clone(),
-            attributes: group.resource.clone(),
+        let becomes = |current: &GroupRow| {
+            check_version(&headers, &current.revision.to_string())?;
+            Ok(GroupFacts {
+                native_id: current.native_id.clone(),
+                external_id: group.external_id.clone(),
+                display_name: group.display_name.clone(),
+                attributes: group.resource.clone(),
+            })
         };
-        let cause = cause(&source, "SCIM PUT");
-        let changed = shared.worker.directory.change_group(&cause, &id, becomes, &members).await?;
-        let row = changed.ok_or_else(Refusal::not_found)?;
-        shared.worker.metrics.committed(&cause);
+        let row = shared.change_group(&source, &id, "SCIM PUT", becomes, &members).await?;
         shared.group(&source, &row, StatusCode::OK, true).await
     };
     done.await
@@ -73,33 +72,33 @@ pub(super) async fn patch(
 ) -> Answer {
     let done = async {
         let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
-        let current = shared.check_group(&source, &id, &headers).await?;
-        let attributes = patch.apply_to(&current.attributes)?;
         let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
-        let becomes = |current: &GroupRow| GroupFacts {
-            native_id: current.native_id.clone(),
-            external_id: patch.external_id.clone().unwrap_or_else(|| current.external_id.clone()),
-            display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
-            attributes: attributes.clone(),
+        let becomes = |current: &GroupRow| {
+            check_version(&headers, &current.revision.to_string())?;
+            Ok(GroupFacts {
+                native_id: current.native_id.clone(),
+                external_id: patch.external_id.clone().unwrap_or_else(|| current.external_id.clone()),
+                display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
+                attributes: patch.apply_to(&current.attributes)?,
+            })
         };
-        let cause = cause(&source, "SCIM PATCH");
-        let changed = shared.worker.directory.change_group(&cause, &id, becomes, &members).await?;
-        changed.ok_or_else(Refusal::not_found)?;
-        shared.worker.metrics.committed(&cause);
+        shared.change_group(&source, &id, "SCIM PATCH", becomes, &members).await?;
         Ok(no_content())
     };
     done.await
 }
 
-pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
     let done = async {
         let cause = cause(&source, "SCIM DELETE");
-        if shared.worker.directory.delete_group(&cause, &id).await? {
-            shared.worker.metrics.committed(&cause);
-            Ok(no_content())
-        } else {
-            Err(Refusal::not_found())
-        }
+        let check = |current: &GroupRow| check_version(&headers, &current.revision.to_string());
+        let gone = shared.worker.directory.delete_group(&cause, shared.group_brake(&source), &id, check).await?;
+        shared.changed_group(&cause, &gone.ok_or_else(Refusal::not_found)??);
+        Ok(no_content())
     };
     done.await
 }
@@ -114,14 +113,40 @@ pub(super) async fn read(
     let row = shared.worker.directory.group(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.group_location(&source, &row);
     let body = shared.render_group(&row, &location, query.returns("members")).await?;
-    Ok(found(&headers, &query.project(&body), &row.version.to_string(), &location))
+    Ok(found(&headers, &query.project(&body), &row.revision.to_string(), &location))
 }
 
 impl Shared {
-    async fn check_group(&self, source: &str, id: &str, headers: &HeaderMap) -> Result<GroupRow, Refusal> {
-        let current = self.worker.directory.group(source, id).await?.ok_or_else(Refusal::not_found)?;
-        check_version(headers, &current.version.to_string())?;
-        Ok(current)
+    /// How much one call may take from a group of a source whose token was accepted.
+    fn group_brake(&self, source: &str) -> GroupBrake {
+        let (limits, burst) = self.worker.pushed.get(source).map(|p| (p.limits, p.burst.count)).unwrap_or_default();
+        GroupBrake { limits, burst }
+    }
+
+    async fn change_group(
+        &self,
+        source: &str,
+        id: &str,
+        via: &'static str,
+        becomes: impl Fn(&GroupRow) -> Result<GroupFacts, scim::Error> + Sync,
+        members: &[MemberChange],
+    ) -> Result<GroupRow, Refusal> {
+        let cause = cause(source, via);
+        let brake = self.group_brake(source);
+        let changed = self.worker.directory.change_group(&cause, brake, id, becomes, members).await?;
+        let changed = changed.ok_or_else(Refusal::not_found)??;
+        self.changed_group(&cause, &changed);
+        Ok(changed.row)
+    }
+
+    /// A plan that waits is no error of the client: what it stated is stored, and read back.
+    fn changed_group(&self, cause: &Cause, changed: &GroupChange) {
+        self.worker.metrics.committed(cause);
+        if let (Some(plan), Some(source)) = (changed.held, &cause.source) {
+            self.worker.metrics.held(source);
+            let group = changed.row.id;
+            tracing::warn!(source.name = source, plan.id = %plan, group.id = %group, "a plan is held for a person");
+        }
     }
 
     pub(super) fn group_location(&self, source: &str, row: &GroupRow) -> String {
@@ -135,7 +160,7 @@ impl Shared {
         } else {
             None
         };
-        let version = row.version.to_string();
+        let version = row.revision.to_string();
         let meta = Meta {
             id: &row.native_id,
             version: &version,
@@ -149,7 +174,7 @@ impl Shared {
     async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, members: bool) -> Answer {
         let location = self.group_location(source, row);
         let body = self.render_group(row, &location, members).await?;
-        Ok(resource(status, &body, &row.version.to_string(), &location))
+        Ok(resource(status, &body, &row.revision.to_string(), &location))
     }
 }
 
