@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod dialects;
+mod filters;
 mod groups;
 mod patches;
 mod properties;
