@@ -29,7 +29,7 @@ fn cut<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// By recursive cutting: `or` first, as it binds least. `of` is a resource, or one value of `list`.
-fn selects(text: &str, of: &Value, list: &str) -> bool {
+pub(crate) fn selects(text: &str, of: &Value, list: &str) -> bool {
     let text = text.trim();
     if let Some((one, rest)) = cut(text, " or ") {
         return selects(one, of, list) || selects(rest, of, list);

@@ -5,6 +5,7 @@
 mod dialects;
 mod filters;
 mod groups;
+mod patch_oracle;
 mod patches;
 mod properties;
 mod users;
