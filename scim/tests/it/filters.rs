@@ -244,7 +244,7 @@ fn filters() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn two_ways_to_understand_a_filter_select_the_same_users(text in filters(), user in users()) {

@@ -302,7 +302,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn two_ways_to_understand_a_patch_make_the_same_user(
