@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bulks;
 mod corpus;
 mod dialects;
 mod filters;
