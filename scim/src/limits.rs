@@ -27,6 +27,8 @@ pub const FILTER_LENGTH: usize = 4_096;
 pub const FILTER_DEPTH: usize = 16;
 /// Comparisons in a filter: each may become a condition in a database.
 pub const FILTER_COMPARISONS: usize = 100;
+/// Names in `attributes` or `excludedAttributes`: each is looked for in each resource of a page.
+pub const SELECTED: usize = 100;
 /// Length of a cursor, in bytes.
 pub const CURSOR_LENGTH: usize = 2_048;
 /// Resources on one page of a list, also what `/ServiceProviderConfig` advertises.
