@@ -3,7 +3,7 @@
 # The committed .sqlx/ describes every query, so that no build needs a database.
 export SQLX_OFFLINE ?= true
 
-.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench
+.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench fuzz
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,3 +54,10 @@ bench: ## measure the release build, on this machine
 	@scripts/needs packages
 	cargo build --locked --release -p leaver
 	@scripts/services with cargo bench --locked -p tests --bench latency
+
+# Each target of scim/fuzz runs for so long.
+FUZZ_SECONDS ?= 600
+
+fuzz: ## try the SCIM engine with inputs that nobody thought of, for FUZZ_SECONDS each
+	@scripts/needs fuzz
+	@scripts/fuzz $(FUZZ_SECONDS)

@@ -56,6 +56,16 @@ impl Directory {
         .fetch_one(&mut *tx)
         .await?;
         if let Some(original) = refused.original {
+            // Whoever tries the same again and again means it once, and now.
+            sqlx::query!(
+                "DELETE FROM working.refused_requests WHERE parked = $1 AND method = $2 AND path = $3 AND body = $4",
+                parked,
+                refused.method,
+                refused.path,
+                original
+            )
+            .execute(&mut *tx)
+            .await?;
             sqlx::query!(
                 "INSERT INTO working.refused_requests (id, parked, method, path, body)
                  SELECT $1, $2, $3, $4, $5
