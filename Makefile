@@ -3,7 +3,7 @@
 # The committed .sqlx/ describes every query, so that no build needs a database.
 export SQLX_OFFLINE ?= true
 
-.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench torture
+.PHONY: help up demo test check fmt keycloak services stop sqlx metrics bench torture fuzz
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,3 +61,10 @@ torture: ## the races and crashes among the stories, ROUNDS=20 times each
 	cargo build --locked -p leaver
 	@LEAVER_ROUNDS=$${ROUNDS:-20} scripts/services with scripts/keycloak with \
 		cargo test --locked -p tests --test it over_and_over -- --test-threads=1
+
+# Each target of scim/fuzz runs for so long.
+FUZZ_SECONDS ?= 600
+
+fuzz: ## try the SCIM engine with inputs that nobody thought of, for FUZZ_SECONDS each
+	@scripts/needs fuzz
+	@scripts/fuzz $(FUZZ_SECONDS)

@@ -56,6 +56,16 @@ impl Directory {
         .fetch_one(&mut *tx)
         .await?;
         if let Some(original) = refused.original {
+            // Whoever tries the same again and again means it once, and now.
+            sqlx::query!(
+                "DELETE FROM working.refused_requests WHERE parked = $1 AND method = $2 AND path = $3 AND body = $4",
+                parked,
+                refused.method,
+                refused.path,
+                original
+            )
+            .execute(&mut *tx)
+            .await?;
             sqlx::query!(
                 "INSERT INTO working.refused_requests (id, parked, method, path, body)
                  SELECT $1, $2, $3, $4, $5
@@ -117,13 +127,8 @@ impl Directory {
         Ok(())
     }
 
-    /// The version of a user or group, unless it has changed since `at`: then an old request must not overwrite newer words.
-    pub async fn unchanged_since(
-        &self,
-        source: &str,
-        native_id: &str,
-        at: DateTime<Utc>,
-    ) -> Result<Option<Option<i64>>> {
+    /// The version of a user or group, and when it came to be.
+    pub async fn version_of(&self, source: &str, native_id: &str) -> Result<Option<(i64, DateTime<Utc>)>> {
         let row = sqlx::query!(
             "SELECT version AS \"version!\", changed_at AS \"changed_at!\" FROM (
                  SELECT version, changed_at FROM directory.accounts WHERE source = $1 AND native_id = $2
@@ -134,11 +139,7 @@ impl Directory {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(match row {
-            None => Some(None),
-            Some(row) if row.changed_at <= at => Some(Some(row.version)),
-            Some(_) => None,
-        })
+        Ok(row.map(|row| (row.version, row.changed_at)))
     }
 
     /// Whether the source has said something since `at` of a user of this `userName` or `externalId`.

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_carries_uniqueness() {
+    fn b1_15_a_conflict_carries_uniqueness() {
         let error = Error::uniqueness("userName");
         assert_eq!((error.status, error.scim_type), (409, Some(ScimType::Uniqueness)));
     }

@@ -9,6 +9,7 @@ mod edit;
 mod error;
 pub mod filter;
 mod group;
+mod json;
 pub mod limits;
 pub mod list;
 pub mod patch;

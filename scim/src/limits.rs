@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::json::Distinct;
 
 /// Body of a request about one user, in bytes.
 pub const USER_BODY: usize = 1024 * 1024;
@@ -26,6 +27,8 @@ pub const FILTER_LENGTH: usize = 4_096;
 pub const FILTER_DEPTH: usize = 16;
 /// Comparisons in a filter: each may become a condition in a database.
 pub const FILTER_COMPARISONS: usize = 100;
+/// Names in `attributes` or `excludedAttributes`: each is looked for in each resource of a page.
+pub const SELECTED: usize = 100;
 /// Length of a cursor, in bytes.
 pub const CURSOR_LENGTH: usize = 2_048;
 /// Resources on one page of a list, also what `/ServiceProviderConfig` advertises.
@@ -36,8 +39,8 @@ pub const DEFAULT_PAGE: u64 = 100;
 /// Parses a body of at most `limit` bytes.
 ///
 /// # Errors
-/// 413 above `limit`; `invalidSyntax` for what is no JSON (with line and column, never the content) or nests deeper than
-/// [`JSON_DEPTH`].
+/// 413 above `limit`; `invalidSyntax` for what is no JSON (with line and column, never the content), nests deeper than
+/// [`JSON_DEPTH`], or states a name twice in one object, in any case.
 pub fn check_json(body: &[u8], limit: usize) -> Result<Value> {
     if body.len() > limit {
         return Err(Error::status(413, format!("the body is longer than {limit} bytes; send less at once")));
@@ -49,9 +52,10 @@ pub fn check_json(body: &[u8], limit: usize) -> Result<Value> {
         let detail = format!("the body nests deeper than {JSON_DEPTH} levels at byte {at}");
         return Err(Error::invalid_syntax(detail));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    serde_json::from_slice(body).map(|Distinct(value)| value).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Error::invalid_syntax(format!("the body is not JSON: see line {line}, column {column}"))
+        let what = if error.is_data() { "an object states a name twice" } else { "the body is not JSON" };
+        Error::invalid_syntax(format!("{what}: see line {line}, column {column}"))
     })
 }
 
@@ -106,5 +110,27 @@ mod tests {
         let error = check_json(b"{\n  \"password\": hunter2\n}", USER_BODY).unwrap_err();
         assert_eq!(error.detail, "the body is not JSON: see line 2, column 15");
         assert!(check_json(b"  ", USER_BODY).unwrap_err().detail.contains("empty"));
+    }
+
+    #[test]
+    fn b1_02_a_name_that_is_stated_twice_is_refused_rather_than_guessed() {
+        for body in [
+            r#"{"active": true, "active": false}"#,
+            r#"{"Operations": [{"op": "replace", "path": "active", "value": true, "Value": false}]}"#,
+            r#"[{"a": {"b": [1, {"x": 1, "X": 1}]}}]"#,
+        ] {
+            let error = check_json(body.as_bytes(), USER_BODY).unwrap_err();
+            assert_eq!(error.scim_type, Some(ScimType::InvalidSyntax));
+            assert!(error.detail.starts_with("an object states a name twice: see line 1, column "), "{}", error.detail);
+        }
+        let names = |count: usize| (0..count).map(|at| format!("\"a{at}\": 1")).collect::<Vec<_>>().join(",");
+        assert!(check_json(format!("{{{}}}", names(100)).as_bytes(), USER_BODY).is_ok());
+        assert!(check_json(format!("{{{}, \"A50\": 1}}", names(100)).as_bytes(), USER_BODY).is_err());
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_sent() {
+        let body = json!({"a": [null, true, -1, 18_446_744_073_709_551_615_u64, 1.5, "é\u{1f600}\"", {}, []]});
+        assert_eq!(check_json(&serde_json::to_vec(&body).unwrap(), USER_BODY), Ok(body));
     }
 }

@@ -97,7 +97,7 @@ impl Selector {
                 Some(Some(path))
             }
             // An unknown schema is read as an attribute of a shorter one; together they are its URN.
-            Path::Attribute(path) if path.is_whole() && path.to_string().eq_ignore_ascii_case(urn) => Some(None),
+            Path::Attribute(path) if path.filter.is_none() && path.to_string().eq_ignore_ascii_case(urn) => Some(None),
             Path::Schema(_) | Path::Attribute(_) => None,
         }
     }

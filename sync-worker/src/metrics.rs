@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use scim::dialect::Quirk;
 
 /// committed − effective, as far as the source states when a change took effect.
 pub const SOURCE_LAG_SECONDS: &str = "leaver_source_lag_seconds";
@@ -55,6 +56,9 @@ impl Metrics {
         drop(self.hops.get_or_create(&at("received", source)));
         for outcome in ["ok", "refused", "failed", "throttled"] {
             drop(self.scim.get_or_create(&of(source, outcome)));
+        }
+        for quirk in Quirk::ALL {
+            drop(self.quirks.get_or_create(&shape(source, quirk.as_str())));
         }
     }
 
@@ -116,7 +120,7 @@ impl Metrics {
     }
 
     pub(crate) fn quirk(&self, source: &str, quirk: &'static str) {
-        self.quirks.get_or_create(&[("source", source.to_owned()), ("quirk", quirk.to_owned())]).inc();
+        self.quirks.get_or_create(&shape(source, quirk)).inc();
     }
 
     pub(crate) fn scim(&self, source: &str, outcome: &'static str) {
@@ -131,6 +135,10 @@ fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 
 fn at(hop: &str, source: &str) -> [(&'static str, String); 2] {
     [("hop", hop.to_owned()), ("source", source.to_owned())]
+}
+
+fn shape(source: &str, quirk: &str) -> BySourceAndQuirk {
+    [("source", source.to_owned()), ("quirk", quirk.to_owned())]
 }
 
 fn of(source: &str, outcome: &str) -> BySourceAndOutcome {

@@ -34,8 +34,8 @@ async fn b1_36_a_refused_request_is_kept_redacted_and_carried_out_again_once_the
     assert_eq!(
         record["example"]["Operations"],
         json!([
-            {"op": "replace", "path": "userName", "value": "(text)"},
-            {"op": "replace", "path": "password", "value": "(text)"},
+            {"op": "replace", "path": "userName", "value": "(string)"},
+            {"op": "replace", "path": "password", "value": "(string)"},
             {"op": "Replace", "path": "active", "value": "False"},
         ])
     );

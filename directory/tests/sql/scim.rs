@@ -17,7 +17,7 @@ async fn a_deleted_user_is_gone_for_the_client_and_departed_for_us() {
     assert!(world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap());
     assert!(!world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap(), "once");
     assert!(world.sync.user("okta", &ana.native_id).await.unwrap().is_none());
-    assert_eq!(world.found("okta", "userName pr").await, 0);
+    assert_eq!(world.found("okta", "id pr").await, 0);
     assert_eq!(world.identity(ana.identity_id).await.state, "departed");
 }
 
@@ -106,7 +106,7 @@ async fn a_source_sees_its_own_users_only() {
     world.create("partner", person("bob")).await;
     assert!(world.sync.user("partner", &ana.native_id).await.unwrap().is_none());
     assert!(!world.sync.delete_user(&cause("partner"), PLENTY, &ana.native_id).await.unwrap());
-    assert_eq!(world.found("okta", "userName pr").await, 1);
+    assert_eq!(world.found("okta", "id pr").await, 1);
 }
 
 #[tokio::test]

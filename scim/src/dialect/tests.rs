@@ -17,7 +17,7 @@ fn patch(operation: serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
-fn what_is_by_the_standard_shows_nothing() {
+fn b1_37_what_is_by_the_standard_shows_nothing() {
     let user = json!({
         "schemas": [USER, ENTERPRISE, "urn:example:custom:2.0:User"],
         "userName": "ana", "active": true, "name": {"givenName": "Ana"}, "custom": [1],

@@ -101,10 +101,10 @@ fn folded(kind: ResourceType, path: &Path) -> Path {
 }
 
 /// `urn:a:b:c` of an unknown schema may be the extension `urn:a:b:c` or the attribute `c` of `urn:a:b`; what is sent for it, or
-/// already there, tells.
+/// already there, tells. A dot may be part of the URN, too: no sub-attribute takes an object (RFC 7643 §2.3.8).
 fn as_extension(resource: &Map<String, Value>, path: &AttributePath, value: Option<&Value>) -> Option<String> {
-    let urn = path.urn.as_ref().filter(|urn| path.is_whole() && !is_known(urn))?;
-    let whole = format!("{urn}:{}", path.name);
+    path.urn.as_ref().filter(|urn| path.filter.is_none() && !is_known(urn))?;
+    let whole = path.to_string();
     let there = canonical::get(resource, &whole).is_some();
     (there || value.is_some_and(Value::is_object)).then_some(whole)
 }

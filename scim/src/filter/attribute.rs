@@ -30,7 +30,7 @@ pub(super) struct Found {
 }
 
 impl Attribute {
-    /// The attribute that `text` names, as in `sortBy`: `userName`, `name.familyName`, `urn:…:User:department`, `emails.value`.
+    /// The attribute that `text` names, such as `userName`, `name.familyName`, `urn:…:User:department`, `emails.value`.
     /// A multi-valued attribute is returned without its sub-attribute.
     ///
     /// # Errors

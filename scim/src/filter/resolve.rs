@@ -44,21 +44,27 @@ fn compare(found: Found, test: Test) -> Result<Filter, Fault> {
         let attribute = found.attribute();
         return condition(attribute, attribute.kind, test);
     }
-    let inner = match found.sub {
-        Some(sub) => Attribute::within(sub),
-        // The values of `schemas` are no objects.
-        None => Attribute { name: "value", multi_valued: false, ..Attribute::within(found.root) },
-    };
+    let inner = found.sub.map_or_else(|| of_scalar(found.root), Attribute::within);
     let filter = Box::new(condition(inner, inner.kind, test)?);
     Ok(Filter::Values { attribute: found.root(), filter })
+}
+
+/// One value of a list whose values are no objects, such as `schemas`.
+fn of_scalar(root: &'static schema::Attribute) -> Attribute {
+    Attribute { name: "value", multi_valued: false, ..Attribute::within(root) }
 }
 
 /// A filter on one value of `root`.
 fn of_value(root: &'static schema::Attribute, expression: Expression) -> Result<Filter, Fault> {
     match expression {
         Expression::Test { attribute, test } => {
-            let sub = sub_attribute(root, &plain(&attribute)?, attribute.at)?;
-            condition(Attribute::within(sub), sub.kind, test)
+            let name = plain(&attribute)?;
+            let sub = match root.kind {
+                Kind::Complex => Attribute::within(sub_attribute(root, &name, attribute.at)?),
+                _ if name.eq_ignore_ascii_case("value") => of_scalar(root),
+                _ => return Err(Fault::new(attribute.at, "`value`")),
+            };
+            condition(sub, sub.kind, test)
         }
         Expression::Values { attribute, .. } => Err(Fault::new(attribute.at, "no brackets within brackets")),
         joined => map(joined, &|inner| of_value(root, inner)),

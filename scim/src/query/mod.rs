@@ -128,8 +128,8 @@ impl Stated {
 
     fn into_query(self, resource: ResourceType) -> Result<Query> {
         let page = self.page()?;
-        let attributes = self.get("attributes").map(names).unwrap_or_default();
-        let excluded_attributes = self.get("excludedAttributes").map(names).unwrap_or_default();
+        let attributes = self.names("attributes")?;
+        let excluded_attributes = self.names("excludedAttributes")?;
         if !attributes.is_empty() && !excluded_attributes.is_empty() {
             return Err(refused(
                 "`attributes` and `excludedAttributes` exclude each other; send one of them".to_owned(),
@@ -167,6 +167,16 @@ impl Stated {
         }
     }
 
+    fn names(&self, parameter: &str) -> Result<Vec<String>> {
+        let list = self.get(parameter).unwrap_or_default();
+        let names: Vec<String> =
+            list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        match names.len() > limits::SELECTED {
+            true => Err(refused(format!("`{parameter}` takes at most {} names", limits::SELECTED))),
+            false => Ok(names),
+        }
+    }
+
     /// Below zero is zero (RFC 7644 §3.4.2.4), but pages by cursor hold something (RFC 9865 §2).
     fn count(&self, page: &Page) -> Result<u64> {
         let Some(count) = self.get("count") else { return Ok(limits::DEFAULT_PAGE) };
@@ -190,10 +200,6 @@ fn refused(detail: String) -> Error {
 
 fn number(value: &str) -> Option<i64> {
     value.trim().parse().ok()
-}
-
-fn names(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ fn b1_11_excluded_members_are_neither_needed_nor_returned() {
 fn attributes_are_named_or_excluded_but_not_both() {
     assert_eq!(refusal(&[("attributes", "userName"), ("excludedAttributes", "emails")]), "invalidValue");
     assert!(query(&[("attributes", "userName"), ("excludedAttributes", "")]).is_ok());
+    assert!(query(&[("attributes", &["id"; limits::SELECTED].join(","))]).is_ok());
+    assert_eq!(refusal(&[("attributes", &["id"; limits::SELECTED + 1].join(","))]), "invalidValue");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn b1_24_an_unknown_schema_of_a_group_is_passed_over() {
 }
 
 #[test]
-fn members_stand_apart_from_the_group_and_nested_groups_are_marked() {
+fn b1_10_and_26_members_stand_apart_from_the_group_and_nested_groups_are_marked() {
     let list = json!([
         {"value": "1", "type": "User", "display": "Ana"},
         {"Value": "2", "Type": "group"},
@@ -170,6 +170,23 @@ fn the_attributes_of_a_group_are_patched_apart_from_its_members() {
 }
 
 #[test]
+fn b1_03_members_are_removed_by_one_filter_or_by_several() {
+    let removed = |ids: &[&str]| Ok(vec![MembersOp::Remove(ids.iter().map(|id| (*id).to_owned()).collect())]);
+    for (filter, ids) in
+        [(r#"value eq "1""#, &["1"][..]), (r#"VALUE EQ "1" OR (value eq "2" or value eq "3")"#, &["1", "2", "3"])]
+    {
+        assert_eq!(members(json!({"op": "remove", "path": format!("members[{filter}]")})), removed(ids), "{filter}");
+    }
+    // Anything else would have to read the members; a removal that is half understood could take everybody.
+    for filter in
+        [r#"value ne "1""#, r#"not (value eq "1")"#, "value pr", r#"value eq "1" or type eq "User""#, r#"value sw """#]
+    {
+        let refused = members(json!({"op": "remove", "path": format!("members[{filter}]")})).unwrap_err();
+        assert_eq!(keyword(&refused), "invalidFilter", "{filter}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_to_a_group_says_why() {
     for (operation, word) in [
         (json!({"op": "replace", "path": "id", "value": "2"}), "mutability"),
@@ -188,7 +205,7 @@ fn what_cannot_be_done_to_a_group_says_why() {
 }
 
 #[test]
-fn a_push_of_a_hundred_thousand_members_is_read() {
+fn b1_09_a_push_of_a_hundred_thousand_members_is_read() {
     let list: Vec<_> = (0..100_000).map(|at| json!({"value": at.to_string()})).collect();
     let pushed = members(json!({"op": "replace", "path": "members", "value": list})).unwrap();
     assert!(matches!(pushed.as_slice(), [MembersOp::Replace(all)] if all.len() == 100_000));

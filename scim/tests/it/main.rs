@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bulks;
+mod corpus;
 mod dialects;
+mod filters;
 mod groups;
+mod patch_oracle;
 mod patches;
 mod properties;
 mod users;

@@ -296,3 +296,34 @@ fn unknown_attributes_are_patched_too() {
     });
     assert_eq!(after, Ok(expected));
 }
+
+#[test]
+fn b1_17_and_18_the_names_that_providers_know_a_user_by_can_change() {
+    let renamed =
+        patched(&ana(), json!({"op": "Replace", "path": "userName", "value": "Ana.Lee-Kim@example.com"})).unwrap();
+    assert_eq!(user(&renamed).user_name, "Ana.Lee-Kim@example.com");
+    let known = with(ana(), "/externalId", json!("alee"));
+    let moved = patched(&known, json!({"op": "Replace", "path": "externalId", "value": "alee-kim"})).unwrap();
+    assert_eq!(user(&moved).external_id.as_deref(), Some("alee-kim"));
+    assert_eq!(user(&moved).user_name, user(&ana()).user_name);
+}
+
+#[test]
+fn values_are_selected_by_any_filter() {
+    let work = "/emails/0/display";
+    let home = "/emails/1/display";
+    for (filter, touched) in [
+        (r#"value co "@EXAMPLE.COM""#, &[work][..]),
+        (r#"value ew ".org" or type eq "work""#, &[work, home]),
+        (r#"not (primary eq true)"#, &[home]),
+        (r#"type eq "home" and value pr"#, &[home]),
+        (r#"primary eq "False""#, &[home]),
+        (r#"display eq null"#, &[work, home]),
+    ] {
+        let operation = json!({"op": "replace", "path": format!("emails[{filter}].display"), "value": "x"});
+        let expected = touched.iter().fold(ana(), |user, pointer| with(user, pointer, json!("x")));
+        assert_eq!(patched(&ana(), operation), Ok(expected), "{filter}");
+    }
+    let removed = patched(&ana(), json!({"op": "remove", "path": "emails[not (type eq \"work\")]"})).unwrap();
+    assert_eq!(removed["emails"].as_array().map(Vec::len), Some(1));
+}

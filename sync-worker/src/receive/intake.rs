@@ -132,7 +132,9 @@ impl Shared {
     async fn park(&self, source: &str, method: &Method, path: &str, body: &Bytes, reason: &str) {
         let resource = path.split('/').nth(1).unwrap_or_default();
         let parsed: Option<Value> = scim::check_json(body, GROUP_BODY).ok();
-        let original = parsed.as_ref().filter(|_| body.len() <= KEPT).map(secrets::without);
+        // Of a bulk request each operation is kept by itself.
+        let kept = body.len() <= KEPT && ["Users", "Groups"].contains(&resource);
+        let original = parsed.as_ref().filter(|_| kept).map(secrets::without);
         let example = parsed.as_ref().map(scim::redact::redact);
         let refused = Refused {
             source,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use chrono::Utc;
 use directory::RefusedRequest;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -61,16 +60,16 @@ impl Retry<'_> {
                 return Ok(Some(OVERTAKEN.to_owned()));
             }
         } else {
-            let now = directory.unchanged_since(self.source, &id, Utc::now()).await?.flatten();
-            let then = directory.unchanged_since(self.source, &id, request.received_at).await?;
-            if then.is_none() && now != self.own.get(&id).copied() {
-                return Ok(Some(OVERTAKEN.to_owned()));
+            if let Some((version, at)) = directory.version_of(self.source, &id).await? {
+                if at > request.received_at && self.own.get(&id) != Some(&version) {
+                    return Ok(Some(OVERTAKEN.to_owned()));
+                }
+                unchanged = Some(version);
             }
-            unchanged = now;
         }
         let refused = self.send(request, unchanged).await;
-        if let Some(version) = directory.unchanged_since(self.source, &id, Utc::now()).await?.flatten()
-            && refused.is_none()
+        if refused.is_none()
+            && let Some((version, _)) = directory.version_of(self.source, &id).await?
         {
             self.own.insert(id, version);
         }

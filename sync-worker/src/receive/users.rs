@@ -21,31 +21,38 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(source): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    shared.create_user(&source, bytes).await
+    let query = scim::Query::parse(ResourceType::User, pairs)?;
+    shared.create_user(&source, bytes, &query).await
 }
 
 pub(super) async fn replace(
     State(shared): State<Shared>,
     Path((source, id)): Path<(String, String)>,
+    Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    let query = scim::Query::parse(ResourceType::User, pairs)?;
     let user = User::parse(&body(bytes, USER_BODY)?)?;
-    shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await
+    let row = shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await?;
+    Ok(shared.changed(&source, &row, &query))
 }
 
 pub(super) async fn patch(
     State(shared): State<Shared>,
     Path((source, id)): Path<(String, String)>,
+    Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    let query = scim::Query::parse(ResourceType::User, pairs)?;
     let patch = Patch::parse(&body(bytes, USER_BODY)?)?;
-    shared
-        .change_user(&source, &id, "SCIM PATCH", &headers, |current| User::parse(&patch.apply_to_user(current)?))
-        .await
+    let becomes = |current: &Value| User::parse(&patch.apply_to_user(current)?);
+    let row = shared.change_user(&source, &id, "SCIM PATCH", &headers, becomes).await?;
+    Ok(shared.changed(&source, &row, &query))
 }
 
 pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
@@ -71,7 +78,7 @@ pub(super) async fn read(
 }
 
 impl Shared {
-    async fn create_user(&self, source: &str, bytes: Result<Bytes, BytesRejection>) -> Answer {
+    async fn create_user(&self, source: &str, bytes: Result<Bytes, BytesRejection>, query: &scim::Query) -> Answer {
         let user = User::parse(&body(bytes, USER_BODY)?)?;
         let standing = stated(&user, Standing::Active);
         let facts = facts(user, directory::new_id(), standing);
@@ -79,7 +86,8 @@ impl Shared {
         let row = self.worker.directory.create_user(&cause, self.burst(source), &facts).await?;
         self.worker.metrics.committed(&cause);
         let location = self.location(source, &row);
-        Ok(resource(StatusCode::CREATED, &render(&row, &location), &row.version.to_string(), &location))
+        let body = query.project(&render(&row, &location));
+        Ok(resource(StatusCode::CREATED, &body, &row.version.to_string(), &location))
     }
 
     async fn change_user(
@@ -89,7 +97,7 @@ impl Shared {
         via: &'static str,
         headers: &HeaderMap,
         change: impl Fn(&Value) -> Result<User, scim::Error> + Sync,
-    ) -> Answer {
+    ) -> Result<AccountRow, Refusal> {
         let becomes = |current: &AccountRow| {
             check_version(headers, &current.version.to_string())?;
             let user = change(&current.attributes)?;
@@ -104,8 +112,14 @@ impl Shared {
             .await?
             .ok_or_else(Refusal::not_found)??;
         self.worker.metrics.committed(&cause);
-        let location = self.location(source, &row);
-        Ok(resource(StatusCode::OK, &render(&row, &location), &row.version.to_string(), &location))
+        Ok(row)
+    }
+
+    /// What became of a user, as far as the caller asks for it.
+    fn changed(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Response {
+        let location = self.location(source, row);
+        let body = query.project(&render(row, &location));
+        resource(StatusCode::OK, &body, &row.version.to_string(), &location)
     }
 
     pub(super) fn location(&self, source: &str, row: &AccountRow) -> String {

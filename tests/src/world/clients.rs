@@ -13,6 +13,13 @@ impl World {
         self.scim_of(self.running(&[Role::SyncWorker, Role::Up]), source, token)
     }
 
+    /// Where a source pushes to, and with which token.
+    pub fn scim_address(&self, source: &str) -> (String, String) {
+        let public = self.running(&[Role::SyncWorker, Role::Up]).addresses().public;
+        let public = public.expect("whoever receives has an address for it");
+        (format!("{public}/scim/v2/{source}"), self.site.names().scim_token())
+    }
+
     /// A client of the sync-worker of this number.
     pub fn scim_at(&self, number: usize, source: &str) -> Scim {
         self.scim_of(self.member(Role::SyncWorker, number), source, &self.site.names().scim_token())

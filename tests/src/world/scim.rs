@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Person, services, text};
 
+const SCIM: &str = "application/scim+json";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 #[derive(Debug, Clone)]
@@ -27,13 +28,30 @@ impl Scim {
 
     /// Any request; `body` is sent as it stands.
     pub async fn raw(&self, method: &str, path: &str, body: Option<String>) -> Answer {
+        self.request(method, path, body.is_some().then_some(("content-type", SCIM)), body).await
+    }
+
+    /// The same with one more header.
+    pub async fn with(&self, method: &str, path: &str, header: (&str, &str), body: Option<String>) -> Answer {
+        self.request(method, path, Some(header), body).await
+    }
+
+    /// The same with a body of this type.
+    pub async fn typed(&self, method: &str, path: &str, kind: &str, body: String) -> Answer {
+        self.request(method, path, Some(("content-type", kind)), Some(body)).await
+    }
+
+    async fn request(&self, method: &str, path: &str, header: Option<(&str, &str)>, body: Option<String>) -> Answer {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         if let Some(trace) = &self.trace {
             request = request.header("traceparent", trace);
         }
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
         if let Some(body) = body {
-            request = request.header("content-type", "application/scim+json").body(body);
+            request = request.body(body);
         }
         Answer::of(request).await
     }

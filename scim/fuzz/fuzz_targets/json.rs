@@ -1,0 +1,5 @@
+//! See `json` in `targets.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| scim_fuzz::json(bytes));
