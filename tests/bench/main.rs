@@ -3,8 +3,9 @@
 //! Prints one table per rate and per way of running: all in one process with the embedded PostgreSQL, and in separate roles
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
-//! issued while a part is away. Arguments choose among `embedded`, `kafka`, `relay` and `outages`.
+//! issued while a part is away. Arguments choose among `embedded`, `kafka`, `relay`, `outages` and `groups`.
 
+mod groups;
 mod hops;
 mod machine;
 mod outages;
@@ -64,6 +65,9 @@ async fn main() {
     }
     if wanted("outages") {
         outages::measure().await;
+    }
+    if wanted("groups") {
+        groups::measure().await;
     }
 }
 

@@ -13,16 +13,23 @@ pub struct Scim {
     token: String,
     /// The trace that its requests belong to.
     trace: Option<String>,
+    /// What its requests say in `If-Match`.
+    version: Option<String>,
 }
 
 impl Scim {
     pub(super) fn new(base: &str, token: &str) -> Self {
-        Self { http: services::http(), base: base.to_owned(), token: token.to_owned(), trace: None }
+        Self { http: services::http(), base: base.to_owned(), token: token.to_owned(), trace: None, version: None }
     }
 
     /// The same within a trace, by its W3C `traceparent`.
     pub fn within(self, trace: &str) -> Self {
         Self { trace: Some(trace.to_owned()), ..self }
+    }
+
+    /// The same, with `If-Match` of this version.
+    pub fn if_match(&self, version: &str) -> Self {
+        Self { version: Some(version.to_owned()), ..self.clone() }
     }
 
     /// Any request; `body` is sent as it stands.
@@ -31,6 +38,9 @@ impl Scim {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         if let Some(trace) = &self.trace {
             request = request.header("traceparent", trace);
+        }
+        if let Some(version) = &self.version {
+            request = request.header("if-match", version);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/scim+json").body(body);
