@@ -243,7 +243,7 @@ pub(crate) async fn observe(
     touched.memberships = memberships::replace(tx, directory, cause, &wanted, mode).await?;
     let arrived: Vec<(Uuid, Uuid, &AccountFacts)> = writes
         .iter()
-        .filter(|w| !known.contains_key(&w.facts.native_id))
+        .filter(|w| known.get(&w.facts.native_id).is_none_or(|row| row.tombstone.as_deref() == Some("hard")))
         .map(|w| (w.id, w.identity_id, w.facts))
         .collect();
     touched.memberships.extend(memberships::bind_pending(tx, cause, &arrived).await?);

@@ -17,7 +17,7 @@ pub(crate) struct Unknown {
     pub groups: Vec<String>,
 }
 
-/// How many rows a statement changed, and whose membership counted (account, identity) among them.
+/// How many rows that a reader sees a statement changed, and whose membership counted (account, identity) among them.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub rows: u64,
@@ -91,8 +91,7 @@ pub(crate) async fn mark_removed(
     stated: &Stated,
     mark: Uuid,
 ) -> Result<Removed> {
-    let (named, named_groups) =
-        if stated.replaces { (&stated.users, &stated.groups) } else { (&stated.removed, &stated.removed) };
+    let named = if stated.replaces { &stated.users } else { &stated.removed };
     let row = sqlx::query!(
         r#"WITH named AS MATERIALIZED (
                SELECT a.id FROM UNNEST($3::text[]) AS r JOIN directory.accounts a ON a.source = $2 AND a.native_id = r),
@@ -115,7 +114,11 @@ pub(crate) async fn mark_removed(
     .fetch_one(&mut *tx)
     .await?;
     let waiting = row.waits.unsigned_abs();
-    let references = remove_references(tx, group, (named, named_groups), stated.replaces).await?;
+    let references = if stated.replaces {
+        keep_references(tx, group, stated).await?
+    } else {
+        remove_references(tx, group, named).await?
+    };
     Ok(Removed { rows: row.never.unsigned_abs() + waiting + references, waiting })
 }
 
@@ -125,42 +128,57 @@ pub(crate) async fn delete(tx: &mut PgConnection, source: &str, group: Uuid, ref
         "DELETE FROM directory.memberships m USING directory.accounts a
          WHERE m.group_id = $1 AND a.id = m.account_id AND a.source = $2 AND a.native_id = ANY($3)
            AND a.tombstone IS DISTINCT FROM 'hard'
-         RETURNING a.id, a.identity_id, m.counted",
+         RETURNING a.id, a.identity_id, m.present, m.counted",
         group,
         source,
         references
     )
     .fetch_all(&mut *tx)
     .await?;
-    let awaited = remove_references(tx, group, (references, references), false).await?;
+    let awaited = remove_references(tx, group, references).await?;
     Ok(Rows {
-        rows: gone.len() as u64 + awaited,
+        rows: gone.iter().filter(|r| r.present).count() as u64 + awaited,
         counted: gone.into_iter().filter(|r| r.counted).map(|r| (r.id, r.identity_id)).collect(),
     })
 }
 
-/// Removes awaited users and groups: those named, or, with `others`, all but those.
-async fn remove_references(
-    tx: &mut PgConnection,
-    group: Uuid,
-    (users, groups): (&[String], &[String]),
-    others: bool,
-) -> Result<u64> {
+/// Removes awaited users and groups of these references.
+async fn remove_references(tx: &mut PgConnection, group: Uuid, references: &[String]) -> Result<u64> {
     let awaited = sqlx::query!(
-        "DELETE FROM directory.pending_members p
-         WHERE p.group_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)) <> $3",
+        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference = ANY($2)",
         group,
-        users,
-        others
+        references
     )
     .execute(&mut *tx)
     .await?;
     let nested = sqlx::query!(
-        "DELETE FROM directory.nested_groups n
-         WHERE n.parent_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = n.child_reference)) <> $3",
+        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference = ANY($2)",
         group,
-        groups,
-        others
+        references
+    )
+    .execute(tx)
+    .await?;
+    Ok(awaited.rows_affected() + nested.rows_affected())
+}
+
+/// Removes awaited users and groups that the call leaves out.
+async fn keep_references(tx: &mut PgConnection, group: Uuid, stated: &Stated) -> Result<u64> {
+    let awaited = sqlx::query!(
+        "DELETE FROM directory.pending_members p
+         WHERE p.group_id = $1 AND NOT EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)",
+        group,
+        &stated.users
+    )
+    .execute(&mut *tx)
+    .await?;
+    // A user that is stated may turn out to be a group.
+    let nested = sqlx::query!(
+        "DELETE FROM directory.nested_groups n
+         WHERE n.parent_id = $1 AND n.child_reference <> ALL($2)
+           AND NOT EXISTS (SELECT FROM UNNEST($3::text[]) AS r WHERE r = n.child_reference)",
+        group,
+        &stated.groups,
+        &stated.users
     )
     .execute(tx)
     .await?;

@@ -141,7 +141,7 @@ impl Call<'_> {
         }
 
         let joined = self.join(tx, stated, unknown, left.len(), &mut done).await?;
-        if let Some(plan) = held_before.filter(|_| !planned && done.changed) {
+        if let Some(plan) = held_before.filter(|_| !planned) {
             group_plans::supersede_if_over(tx, source, plan).await?;
         }
         self.tell(tx, &left, &joined).await?;

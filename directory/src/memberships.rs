@@ -156,6 +156,8 @@ pub(crate) async fn bind_pending(
     .await?;
     let pairs: Vec<(Uuid, Uuid)> = bound.iter().map(|b| (b.group_id, waiting[&b.reference].0)).collect();
     insert(tx, &pairs).await?;
+    let groups: Vec<Uuid> = bound.iter().map(|b| b.group_id).collect();
+    seen_anew(tx, &groups).await?;
     Ok(bound
         .into_iter()
         .map(|b| MembershipChange {
@@ -174,13 +176,14 @@ pub(crate) async fn leave_all(
     identity: Uuid,
     held: bool,
 ) -> Result<Vec<MembershipChange>> {
+    let mut groups = Vec::new();
     if held {
-        sqlx::query!(
+        groups = sqlx::query_scalar!(
             "UPDATE directory.memberships m SET present = false FROM directory.groups g
-             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted",
+             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted AND m.present RETURNING g.id",
             account
         )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
     }
     let lost = sqlx::query!(
@@ -190,8 +193,10 @@ pub(crate) async fn leave_all(
         account,
         held
     )
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
+    groups.extend(lost.iter().map(|g| g.id));
+    seen_anew(tx, &groups).await?;
     Ok(lost
         .into_iter()
         // Whose joining nobody was told of has nothing to lose.
@@ -202,6 +207,21 @@ pub(crate) async fn leave_all(
             added: false,
         })
         .collect())
+}
+
+/// These groups read otherwise than before: their members changed by what happened to a user.
+async fn seen_anew(tx: &mut PgConnection, groups: &[Uuid]) -> Result<()> {
+    if groups.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "UPDATE directory.groups g SET revision = revision + 1, changed_at = clock_timestamp()
+         FROM (SELECT id FROM directory.groups WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE) AS l WHERE g.id = l.id",
+        groups
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 fn split(pairs: &[(Uuid, Uuid)]) -> (Vec<Uuid>, Vec<Uuid>) {

@@ -3,10 +3,11 @@
 //! Prints one table per rate and per way of running: all in one process with the embedded PostgreSQL, and in separate roles
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
-//! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a
-//! large realm of Keycloak. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters` and `keycloak`.
+//! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, and a
+//! group of 100,000 members. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`, `keycloak` and `groups`.
 
 mod adapters;
+mod groups;
 mod hops;
 mod keycloak;
 mod machine;
@@ -76,6 +77,9 @@ async fn main() {
     }
     if wanted("keycloak") {
         keycloak::measure().await;
+    }
+    if wanted("groups") {
+        groups::measure().await;
     }
 }
 

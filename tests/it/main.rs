@@ -6,6 +6,7 @@ mod bad_input;
 mod brake;
 mod by_hand;
 mod frameworks;
+mod groups;
 mod guides;
 mod in_flight;
 mod kafka;

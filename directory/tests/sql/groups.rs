@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use directory::{GroupRow, MemberChange};
-use lifecycle::{GroupFacts, Standing};
+use lifecycle::{AccountFacts, GroupFacts, Standing};
 use serde_json::json;
 
 use crate::world::{FREE, PLENTY, World, cause, person};
 
-fn group(name: &str) -> GroupFacts {
+pub fn group(name: &str) -> GroupFacts {
     GroupFacts {
         native_id: directory::new_id(),
         external_id: None,
@@ -17,7 +17,7 @@ fn group(name: &str) -> GroupFacts {
     }
 }
 
-fn unchanged(row: &GroupRow) -> Result<GroupFacts, Infallible> {
+pub fn unchanged(row: &GroupRow) -> Result<GroupFacts, Infallible> {
     Ok(GroupFacts {
         native_id: row.native_id.clone(),
         external_id: row.external_id.clone(),
@@ -26,7 +26,7 @@ fn unchanged(row: &GroupRow) -> Result<GroupFacts, Infallible> {
     })
 }
 
-async fn change(
+pub async fn change(
     world: &World,
     group: &GroupRow,
     facts: impl Fn(&GroupRow) -> Result<GroupFacts, Infallible> + Sync,
@@ -36,11 +36,11 @@ async fn change(
     changed.expect("the group is there").unwrap().row
 }
 
-fn users(ids: &[&String]) -> Vec<(String, bool)> {
+pub fn users(ids: &[&String]) -> Vec<(String, bool)> {
     ids.iter().map(|id| ((*id).clone(), false)).collect()
 }
 
-async fn patch(world: &World, group: &GroupRow, members: MemberChange) -> GroupRow {
+pub async fn patch(world: &World, group: &GroupRow, members: MemberChange) -> GroupRow {
     change(world, group, unchanged, &[members]).await
 }
 
@@ -49,13 +49,13 @@ async fn delete(world: &World, group: &GroupRow) -> bool {
     world.sync.delete_group(&cause("okta"), FREE, &group.native_id, any).await.unwrap().is_some()
 }
 
-async fn members(world: &World, group: &GroupRow) -> Vec<String> {
+pub async fn members(world: &World, group: &GroupRow) -> Vec<String> {
     let mut members: Vec<String> = world.sync.members(group.id).await.unwrap().into_iter().map(|(id, _)| id).collect();
     members.sort();
     members
 }
 
-fn sorted(ids: &[&String]) -> Vec<String> {
+pub fn sorted(ids: &[&String]) -> Vec<String> {
     let mut ids: Vec<String> = ids.iter().map(|id| (*id).clone()).collect();
     ids.sort();
     ids
@@ -232,4 +232,147 @@ async fn the_loss_of_a_large_group_goes_by_the_bulk_lane() {
     patch(&world, &admins, MemberChange::RemoveAll).await;
     let bulk = "SELECT count(*) FROM ledger.events WHERE type = 'membership.removed' AND lane = 1 AND class = 2";
     assert_eq!(world.ask::<i64>(bulk).await, 101, "a fan-out of more than a hundred");
+}
+
+#[tokio::test]
+async fn b1_28_only_what_a_reader_sees_is_a_new_revision() {
+    let world = World::new().await;
+    let (ana, bob) = (world.create("okta", person("ana")).await, world.create("okta", person("bob")).await);
+    let (ana, bob, late) = (&ana.native_id, &bob.native_id, &"E-7".to_owned());
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &users(&[ana, late])).await.unwrap();
+    let told = world.told().await.len();
+    for same in [
+        MemberChange::Add(users(&[ana, late])),
+        MemberChange::Remove(vec![bob.clone()]),
+        MemberChange::Replace(users(&[late, ana])),
+        MemberChange::Add(vec![]),
+    ] {
+        let row = patch(&world, &staff, same.clone()).await;
+        assert_eq!((row.revision, row.changed_at), (staff.revision, staff.changed_at), "{same:?}");
+    }
+    assert_eq!(world.told().await.len(), told);
+    let mut last = staff.revision;
+    for other in [
+        MemberChange::Add(users(&[bob])),
+        MemberChange::Remove(vec![late.clone()]),
+        MemberChange::Replace(users(&[bob])),
+        MemberChange::RemoveAll,
+    ] {
+        let row = patch(&world, &staff, other.clone()).await;
+        assert!(row.revision > last && row.version == staff.version, "{other:?}");
+        last = row.revision;
+    }
+    patch(&world, &staff, MemberChange::Add(users(&[bob]))).await;
+    let before = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
+    world.sync.delete_user(&cause("okta"), PLENTY, bob).await.unwrap();
+    let after = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
+    assert!(after > before, "a member is gone with its user");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_of_a_revision_that_is_over_changes_nothing() {
+    let world = World::new().await;
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &[]).await.unwrap();
+    let writers = (0..8).map(|n| {
+        let (world, staff) = (&world, &staff);
+        async move {
+            let mine = |row: &GroupRow| {
+                let facts = GroupFacts { external_id: Some(n.to_string()), ..unchanged(row).unwrap() };
+                if row.revision == staff.revision { Ok(facts) } else { Err("changed since") }
+            };
+            world.sync.change_group(&cause("okta"), FREE, &staff.native_id, mine, &[]).await.unwrap().unwrap().is_ok()
+        }
+    });
+    let done = futures::future::join_all(writers).await;
+    assert_eq!(done.iter().filter(|ok| **ok).count(), 1, "all had read the same revision");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_27_writers_of_the_same_members_agree_and_each_change_is_told_once() {
+    let world = World::new().await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        ids.push(world.create("okta", person(&format!("p{n}"))).await.native_id);
+    }
+    let all: Vec<&String> = ids.iter().collect();
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &[]).await.unwrap();
+    let both = world.sync.create_group(&cause("okta"), &group("both"), &users(&all)).await.unwrap();
+    let writers = (0..8).map(|n| {
+        let (world, staff, both, mut mine) = (&world, &staff, &both, all.clone());
+        async move {
+            // Each in another order, and in two groups: nobody waits in a circle.
+            mine.rotate_left(n % 6);
+            patch(world, staff, MemberChange::Add(users(&mine))).await;
+            patch(world, both, MemberChange::Remove(vec![mine[0].clone()])).await;
+            patch(world, staff, MemberChange::Replace(users(&mine))).await;
+        }
+    });
+    futures::future::join_all(writers).await;
+    assert_eq!(members(&world, &staff).await, sorted(&all));
+    assert_eq!(members(&world, &both).await, Vec::<String>::new());
+    let count = async |what: &str| world.told().await.iter().filter(|t| t.what == what).count();
+    assert_eq!((count("membership.added").await, count("membership.removed").await), (12, 6));
+    world.assert_clean_ledger().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_26_a_member_that_arrives_while_it_is_named_is_bound() {
+    let world = World::new().await;
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &[]).await.unwrap();
+    let pairs = (0..16).map(|n| {
+        let (world, staff) = (&world, &staff);
+        async move {
+            let name = format!("E-{n}");
+            let facts = AccountFacts { external_id: Some(name.clone()), ..person(&format!("p{n}")) };
+            let named = [(name, false)];
+            let named = patch(world, staff, MemberChange::Add(named.to_vec()));
+            futures::future::join(named, world.create("okta", facts)).await.1.native_id
+        }
+    });
+    let mut ids = futures::future::join_all(pairs).await;
+    ids.sort();
+    // Named after it had arrived, an external id is nobody's: those wait. Nobody is both, and nobody is lost.
+    let seen = members(&world, &staff).await;
+    assert_eq!(seen.len(), 16);
+    let bound = seen.iter().filter(|id| ids.contains(id)).count() as i64;
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 16 - bound);
+    world.assert_clean_ledger().await;
+}
+
+#[tokio::test]
+async fn b1_26_a_group_that_is_not_stated_to_be_one_is_no_user_to_come() {
+    let world = World::new().await;
+    let inner = world.sync.create_group(&cause("okta"), &group("inner"), &[]).await.unwrap();
+    let outer = world.sync.create_group(&cause("okta"), &group("outer"), &users(&[&inner.native_id])).await.unwrap();
+    assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
+    patch(&world, &outer, MemberChange::Replace(users(&[&inner.native_id]))).await;
+    assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
+    patch(&world, &outer, MemberChange::Replace(vec![])).await;
+    assert_eq!(world.sync.members(outer.id).await.unwrap(), []);
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
+}
+
+#[tokio::test]
+async fn a_deleted_user_who_is_named_and_then_returns_is_a_member() {
+    let world = World::new().await;
+    let ana = world.create("okta", person("ana")).await;
+    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &users(&[&ana.native_id])).await.unwrap();
+    let back = world.create("okta", person("ana")).await;
+    assert_eq!(back.native_id, ana.native_id);
+    assert_eq!(world.sync.members(staff.id).await.unwrap(), [(ana.native_id, false)]);
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.memberships WHERE counted").await, 1);
+}
+
+#[tokio::test]
+async fn b1_20_the_memberships_of_an_inactive_user_are_in_force_when_it_returns() {
+    let world = World::new().await;
+    let ana = world.create("okta", person("ana")).await;
+    world.sync.create_group(&cause("okta"), &group("admins"), &users(&[&ana.native_id])).await.unwrap();
+    for standing in [Standing::Inactive, Standing::Active] {
+        world.set("okta", &ana.native_id, standing).await;
+        let detail = world.console.identity_detail(ana.identity_id).await.unwrap().unwrap();
+        assert_eq!(detail.groups, ["admins"], "{standing}");
+    }
+    assert!(!world.history(ana.identity_id).await.contains(&"membership.removed".to_owned()));
 }

@@ -10,6 +10,8 @@ mod database;
 mod dates;
 mod decided;
 mod deliveries;
+mod fan_outs;
+mod group_plans;
 mod groups;
 mod herald;
 mod ledger;

@@ -14,16 +14,23 @@ pub struct Scim {
     token: String,
     /// The trace that its requests belong to.
     trace: Option<String>,
+    /// What its requests say in `If-Match`.
+    version: Option<String>,
 }
 
 impl Scim {
     pub(super) fn new(base: &str, token: &str) -> Self {
-        Self { http: services::http(), base: base.to_owned(), token: token.to_owned(), trace: None }
+        Self { http: services::http(), base: base.to_owned(), token: token.to_owned(), trace: None, version: None }
     }
 
     /// The same within a trace, by its W3C `traceparent`.
     pub fn within(self, trace: &str) -> Self {
         Self { trace: Some(trace.to_owned()), ..self }
+    }
+
+    /// The same, with `If-Match` of this version.
+    pub fn if_match(&self, version: &str) -> Self {
+        Self { version: Some(version.to_owned()), ..self.clone() }
     }
 
     /// Any request; `body` is sent as it stands.
@@ -49,6 +56,9 @@ impl Scim {
         }
         if let Some((name, value)) = header {
             request = request.header(name, value);
+        }
+        if let Some(version) = &self.version {
+            request = request.header("if-match", version);
         }
         if let Some(body) = body {
             request = request.body(body);
