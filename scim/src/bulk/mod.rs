@@ -154,7 +154,13 @@ impl Order {
         };
         let data = match (method, data) {
             (Method::Delete, _) => Value::Null,
-            (_, Some(data @ Value::Object(_))) => data.clone(),
+            // A step may end up in somebody's log.
+            (_, Some(Value::Object(data))) => Value::Object(
+                data.iter()
+                    .filter(|(key, _)| !key.eq_ignore_ascii_case("password"))
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            ),
             _ => return Err(Error::invalid_syntax("`data` must be an object: the body of the operation")),
         };
         Ok(Self { resource, id, version: version.map(str::to_owned), data })

@@ -159,6 +159,15 @@ fn b1_32_groups_in_a_circle_are_created_first_and_joined_afterwards() {
 }
 
 #[test]
+fn b1_29_a_password_in_a_bulk_request_is_dropped_too() {
+    let body = request(json!([
+        {"method": "POST", "path": "/Users", "bulkId": "a", "data": {"userName": "ana", "Password": "hunter2"}},
+    ]));
+    let (steps, _) = all(&body);
+    assert_eq!(steps[0].data, json!({"userName": "ana"}));
+}
+
+#[test]
 fn what_refers_to_itself_or_to_its_manager_in_a_circle_is_completed_too() {
     let person = |own: &str, manager: &str| {
         json!({"method": "POST", "path": "/Users", "bulkId": own, "data": {
