@@ -117,7 +117,8 @@ impl Stage {
     /// Waits until every change has its event.
     async fn told(&self) {
         let none = "SELECT NOT EXISTS (SELECT FROM directory.fan_outs)";
-        let done = async || sqlx::query_scalar(none).fetch_one(&self.pool).await.expect("fan-outs can be read");
+        let done =
+            async || sqlx::query_scalar::<_, bool>(none).fetch_one(&self.pool).await.expect("fan-outs can be read");
         eventually(WAIT, "the fan-out ends", done).await;
     }
 }
