@@ -14,10 +14,8 @@ async fn parked(world: &World) -> Value {
 async fn b1_36_a_refused_request_is_kept_redacted_and_carried_out_again_once_the_cause_is_mended() {
     let world = World::start(|names| names.usual()).await;
     let okta = world.scim("okta");
-    let store = world.store("web").await;
     let first = okta.create(&person(1001, "ana")).await;
     let second = okta.create(&person(1002, "ben")).await;
-    let session = store.sign_in("ben").await;
 
     // Two people of one name in one source: the second is refused until the first is renamed.
     let rename = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
@@ -44,11 +42,11 @@ async fn b1_36_a_refused_request_is_kept_redacted_and_carried_out_again_once_the
     // The cause is still there.
     world.cli(&["parked", "retry", &id]).await.expect_code(1).expect_words(&["userName"]);
     assert!(parked(&world).await["retry_error"].as_str().unwrap().contains("userName"));
-    assert!(store.lives(&session).await);
+    assert_eq!(world.state_of("ben").await, "active");
 
     okta.patch(&first, &json!({"op": "replace", "path": "userName", "value": "anna"})).await.expect_status(200);
     world.cli(&["parked", "retry", &id]).await.expect_code(0).expect_words(&["1 request carried out"]);
-    store.ends(&session).await;
+    assert_eq!(world.state_of("ana").await, "suspended");
     assert_eq!(world.ask(&["parked", "list"]).await["items"], json!([]));
     assert_eq!(okta.get(&second).await.json()["userName"], "ana");
     world.cli(&["parked", "retry", &id]).await.expect_code(1).expect_words(&["carried out already"]);

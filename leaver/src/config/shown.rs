@@ -56,7 +56,7 @@ fn the_known_keys_of_a_connector_depend_on_its_type() {
          --> leaver.yaml:3:36
         3 |   okta: { connector: { type: scim, path: *** } }
           |                                    ^^^^
-        known: tokens, type
+        known: dialect, rate, tokens, type
 
         error: unknown type `scmi`
          --> leaver.yaml:4:30

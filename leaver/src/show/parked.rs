@@ -1,13 +1,12 @@
 //! What nobody could understand, and what a retry made of it.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::style::{Style, View};
 
 use super::table::{Cell, Table, number, text};
-use super::text::{Page, count, instant, visible};
+use super::text::{Page, count, visible};
 
 #[derive(Debug, Deserialize)]
 pub struct Parked {
@@ -18,7 +17,6 @@ pub struct Parked {
     pub times: u64,
     /// How many of its requests can be carried out again.
     pub kept: u64,
-    pub last_seen: DateTime<Utc>,
     pub retry_error: Option<String>,
 }
 
@@ -30,14 +28,7 @@ pub struct Retried {
 }
 
 pub fn list(records: &[Parked], view: View) -> String {
-    let mut table = Table::new([
-        text("ID"),
-        text("SOURCE"),
-        number("TIMES"),
-        number("KEPT"),
-        text("LAST SEEN"),
-        text("WHERE AND WHY"),
-    ]);
+    let mut table = Table::new([text("ID"), text("SOURCE"), number("TIMES"), number("KEPT"), text("WHERE AND WHY")]);
     for record in records {
         let retried = record.retry_error.as_ref().map(|error| format!("; retried: {error}")).unwrap_or_default();
         table.row([
@@ -45,7 +36,6 @@ pub fn list(records: &[Parked], view: View) -> String {
             Cell::from(&record.source),
             Cell::from(record.times),
             Cell::from(record.kept),
-            Cell::dim(instant(record.last_seen)),
             Cell::from(format!("{}: {}{retried}", record.place, record.reason)),
         ]);
     }

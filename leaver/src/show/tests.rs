@@ -326,12 +326,26 @@ fn what_is_parked_and_carried_out_again() {
             "retried_at": "2026-11-21T09:13:00.000Z", "retry_error": "it is still empty", "example": null,
         },
     ]));
-    assert_snapshot!(parked::list(&records, View::PLAIN), @"");
-    assert_snapshot!(spelled(&parked::list(&records, COLOUR)), @"");
+    assert_snapshot!(parked::list(&records, View::PLAIN), @r"
+    ID                                    SOURCE  TIMES  KEPT  WHERE AND WHY
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  okta       12     3  PATCH /Users: operation 1: `op` must be add, remove or replace
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b9  people      1     0  row 3: employeeNumber is empty; retried: it is still empty
+    ");
+    assert_snapshot!(spelled(&parked::list(&records, COLOUR)), @r"
+    {bold}ID{/}                                    {bold}SOURCE{/}  {bold}TIMES{/}  {bold}KEPT{/}  {bold}WHERE AND WHY{/}
+    {dim}0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8{/}  okta       12     3  PATCH /Users: operat…
+    {dim}0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b9{/}  people      1     0  row 3: employeeNumbe…
+    ");
     let id = records[0].id;
     let done: parked::Retried = read(json!({"source": "okta", "carried_out": 3}));
-    assert_snapshot!(parked::retried(id, &done, TERMINAL), @"");
-    assert_snapshot!(spelled(&parked::retried(id, &done, COLOUR)), @"");
+    assert_snapshot!(parked::retried(id, &done, TERMINAL), @r"
+    okta   parked   carried out   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    3 requests carried out, as if the source had sent it now
+    ");
+    assert_snapshot!(spelled(&parked::retried(id, &done, COLOUR)), @r"
+    {bold}okta{/}   parked   {green}carried out{/}   {dim}0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8{/}
+    3 requests carried out, as if the source had sent it now
+    ");
 }
 
 #[test]
