@@ -2,6 +2,7 @@
 //! Neither holds names, addresses, tokens or payloads: ids, and names from the configuration.
 
 mod line;
+mod wanted;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -13,15 +14,23 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::Traces;
 
 /// Migrations say on every start what is there already.
-const DEFAULT: &str = "info,sqlx::postgres::notice=warn";
+fn default() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO).with_target("sqlx::postgres::notice", LevelFilter::WARN)
+}
+
+/// What libraries say of their own work is not ours to send.
+fn ours() -> Targets {
+    let names = ["directory", "relay", "revoker", "sync_worker", "console"];
+    Targets::new().with_targets(names.map(|name| (name, LevelFilter::INFO)))
+}
 
 /// How long a collector may take to answer, and how long the last spans may take at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,23 +45,20 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 /// # Errors
 /// Where the exporter of traces cannot be built. A collector that does not answer is no error: its spans are lost, and said so.
 pub fn start(filter: Option<&str>, traced: Option<(&str, &Traces)>) -> anyhow::Result<Telemetry> {
-    let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(DEFAULT));
+    let filter = filter.and_then(|text| text.parse().ok()).unwrap_or_else(default);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if std::io::stderr().is_terminal() {
-        lines.compact().with_target(false).with_filter(filter).boxed()
+        lines.compact().with_target(false).with_filter(filter.clone()).boxed()
     } else {
-        lines.event_format(line::Line).with_filter(filter).boxed()
+        lines.event_format(line::Line).with_filter(filter.clone()).boxed()
     };
     let provider = traced.map(|(role, traces)| provider(role, traces)).transpose()?;
-    let spans = provider.as_ref().map(|provider| {
-        // What libraries say of their own work is not ours to send.
-        let ours = ["directory", "relay", "revoker", "sync_worker", "console"].map(|name| (name, LevelFilter::INFO));
-        tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("leaver"))
-            .with_filter(Targets::new().with_targets(ours))
-    });
+    let spans = provider
+        .as_ref()
+        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("leaver")).with_filter(ours()));
+    let wanted = wanted::by_either(filter, spans.is_some().then(ours));
     // A second start in one process (tests) keeps the first.
-    if let Err(error) = tracing_subscriber::registry().with(lines).with(spans).try_init() {
+    if let Err(error) = tracing_subscriber::registry().with(lines).with(spans).with(wanted).try_init() {
         eprintln!("logging was started already: {error}");
     }
     Ok(Telemetry(provider))
