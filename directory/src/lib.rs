@@ -15,6 +15,7 @@ mod depth;
 mod error;
 mod events;
 mod fan_outs;
+mod former;
 mod group_plans;
 mod groups;
 mod herald;

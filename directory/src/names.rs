@@ -118,7 +118,11 @@ async fn compute(
 }
 
 /// The subjects, and who was merged into them, as the events of the last `life` saw them.
-async fn former(tx: &mut PgConnection, subjects: &[Uuid], life: Duration) -> Result<Vec<(Uuid, IdentityView)>> {
+pub(crate) async fn former(
+    tx: &mut PgConnection,
+    subjects: &[Uuid],
+    life: Duration,
+) -> Result<Vec<(Uuid, IdentityView)>> {
     let rows = sqlx::query!(
         r#"WITH RECURSIVE who AS (
                SELECT u AS subject, u AS id FROM UNNEST($1::uuid[]) AS u

@@ -11,6 +11,7 @@ mod pass;
 mod reconcile;
 mod requests;
 mod spans;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use lifecycle::delivery::next_sweep;
 use lifecycle::must_end::{Found, Look, must_end};
 use uuid::Uuid;
 
-use crate::{Metrics, Target};
+use crate::{Metrics, Target, values};
 
 /// Why a pass did not come to an end. Nothing of it counts; everything stays owed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ pub(crate) async fn make(
     metrics: &Metrics,
     leased: &[Leased],
 ) -> Result<Vec<Answer>, Error> {
-    let subjects: Vec<Subject> = leased.iter().map(|l| values(target, metrics, l)).collect();
+    let subjects = values::of(target, directory, metrics, leased).await?;
     let found = target.adapter.find(&subjects).await?;
     // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
     // ago. A first pass runs whatever came since, and fails closed.
@@ -67,22 +67,6 @@ pub(crate) async fn make(
         })
         .collect();
     Ok(answers)
-}
-
-fn values(target: &Target, metrics: &Metrics, leased: &Leased) -> Subject {
-    let values = match leased.identity.as_ref().map(|identity| target.subject.evaluate(identity)) {
-        Some(Ok(values)) => values,
-        Some(Err(error)) => {
-            tracing::error!(subject.id = %leased.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
-    if values.is_empty() {
-        tracing::warn!(subject.id = %leased.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");
-        metrics.unmapped(&target.name);
-    }
-    Subject::new(values)
 }
 
 /// Re-reads those of whom something was ended; the others were just read.

@@ -17,6 +17,7 @@ mod parked;
 mod providers;
 mod redis_outage;
 mod rehire;
+mod renamed;
 mod roles;
 mod scim_tester;
 mod shapes;

@@ -1,0 +1,70 @@
+//! What subjects go by at a downstream: the values of its expression now, and those that they had while a session could live on.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use directory::{Directory, Leased};
+use downstreams::Subject;
+use lifecycle::IdentityView;
+use uuid::Uuid;
+
+use crate::{Metrics, Target};
+
+/// The values of each of `leased`, in its order; those of now first.
+///
+/// A former value that somebody else goes by now is left out: the sessions under it are most likely theirs.
+pub(crate) async fn of(
+    target: &Target,
+    directory: &Directory,
+    metrics: &Metrics,
+    leased: &[Leased],
+) -> directory::Result<Vec<Subject>> {
+    let mut subjects: Vec<Vec<String>> = leased.iter().map(|leased| current(target, metrics, leased)).collect();
+    let known: Vec<Uuid> = leased.iter().filter(|l| l.identity.is_some()).map(|l| l.subject).collect();
+    let former = directory.former_views(&known, target.max_session_life).await?;
+    let lost: Vec<BTreeSet<String>> =
+        leased.iter().zip(&subjects).map(|(l, now)| lost(target, former.get(&l.subject), now)).collect();
+    let all: Vec<String> = lost.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    if !all.is_empty() {
+        let holders = holders(target, &directory.namesakes(&all).await?);
+        for ((leased, lost), values) in leased.iter().zip(lost).zip(&mut subjects) {
+            let free = |value: &String| {
+                holders.get(&value.to_lowercase()).is_none_or(|who| who.iter().all(|id| *id == leased.subject))
+            };
+            values.extend(lost.into_iter().filter(free));
+        }
+    }
+    Ok(subjects.into_iter().map(Subject::new).collect())
+}
+
+fn current(target: &Target, metrics: &Metrics, leased: &Leased) -> Vec<String> {
+    let values = match leased.identity.as_ref().map(|identity| target.subject.evaluate(identity)) {
+        Some(Ok(values)) => values,
+        Some(Err(error)) => {
+            tracing::error!(subject.id = %leased.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    if values.is_empty() {
+        tracing::warn!(subject.id = %leased.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");
+        metrics.unmapped(&target.name);
+    }
+    values
+}
+
+/// The values that a subject had and has no more. Where the expression fails on what was, there was none.
+fn lost(target: &Target, former: Option<&Vec<IdentityView>>, now: &[String]) -> BTreeSet<String> {
+    let had = former.into_iter().flatten().filter_map(|view| target.subject.evaluate(view).ok()).flatten();
+    had.filter(|value| !now.contains(value)).collect()
+}
+
+/// Who goes by each value now, in lower case: as identity providers compare names.
+fn holders(target: &Target, identities: &[IdentityView]) -> HashMap<String, HashSet<Uuid>> {
+    let mut holders: HashMap<String, HashSet<Uuid>> = HashMap::new();
+    for identity in identities {
+        for value in target.subject.evaluate(identity).into_iter().flatten() {
+            holders.entry(value.to_lowercase()).or_default().insert(identity.id);
+        }
+    }
+    holders
+}
