@@ -73,6 +73,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       events tail     Print events as they happen, one CloudEvent per line
       source list     List the sources and how they do
       plan list       List plans
+      parked list     List what sources sent and nobody could understand
       ledger check    Look for broken histories and forgotten work
 
     Act:
@@ -80,6 +81,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       source plan     Show what reading a source would change, without changing it
       source sync     Read a source now and apply it
       plan approve    Apply exactly what a held plan says
+      parked retry    Carry out again what a source sent, once the cause is mended
 
     Run:
       up              Run every part in one process, in the foreground
