@@ -4,7 +4,8 @@
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
 //! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a
-//! large realm of Keycloak. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters` and `keycloak`.
+//! large realm of Keycloak. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`, `keycloak`
+//! and `scim`.
 
 mod adapters;
 mod hops;
@@ -15,6 +16,7 @@ mod outages;
 #[path = "../keycloak/realm.rs"]
 mod realm;
 mod relay;
+mod scim;
 mod usage;
 mod watch;
 
@@ -76,6 +78,9 @@ async fn main() {
     }
     if wanted("keycloak") {
         keycloak::measure().await;
+    }
+    if wanted("scim") {
+        scim::measure().await;
     }
 }
 
