@@ -73,14 +73,14 @@ async fn main() {
     if wanted("outages") {
         outages::measure().await;
     }
-    if wanted("adapters") {
-        adapters::measure().await;
-    }
     if wanted("keycloak") {
         keycloak::measure().await;
     }
     if wanted("scim") {
         scim::measure().await;
+    }
+    if wanted("adapters") {
+        adapters::measure().await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::Store;
 use crate::realm::{Realm, Tokens};
@@ -15,6 +16,9 @@ const CHUNK: usize = 100;
 
 /// The pause between two looks whether a token still holds.
 const POLL: Duration = Duration::from_millis(2);
+
+/// How long one such look may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 pub struct Keycloak {
@@ -77,7 +81,8 @@ impl Store for Keycloak {
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner)[user].clone();
         let realm = self.realm.clone();
         async move {
-            while realm.is_active("portal", &tokens).await {
+            // An answer that does not come is asked for again, as an application would.
+            while !matches!(timeout(PATIENCE, realm.is_active("portal", &tokens)).await, Ok(false)) {
                 tokio::time::sleep(POLL).await;
             }
             Instant::now()
