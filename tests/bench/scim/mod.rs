@@ -23,6 +23,9 @@ const AT_ONCE: [usize; 3] = [1, 16, 64];
 /// How long each is measured.
 const SPAN: Duration = Duration::from_secs(5);
 
+/// How long one answer may take; a group of so many takes Jackson a while.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Members of the group, and users beside them who come and go.
 const MEMBERS: usize = 10_000;
 const OTHERS: usize = 500;
@@ -147,7 +150,8 @@ impl Server {
 
     async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let method: reqwest::Method = method.parse().expect("a method");
-        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token).timeout(PATIENCE);
         if let Some(body) = body {
             request = request.header("content-type", "application/scim+json").body(body.to_string());
         }
