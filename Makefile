@@ -52,6 +52,7 @@ metrics: ## write the table of docs/reference/metrics.md anew, after a change of
 
 bench: ## measure the release build, on this machine
 	@scripts/needs packages
+	@scripts/needs jackson
 	cargo build --locked --release -p leaver
 	@scripts/services with scripts/keycloak with cargo bench --locked -p tests --bench latency
 
@@ -60,7 +61,7 @@ torture: ## the races and crashes among the stories, ROUNDS=20 times each
 	@scripts/needs express
 	cargo build --locked -p leaver
 	@LEAVER_ROUNDS=$${ROUNDS:-20} scripts/services with scripts/keycloak with \
-		cargo test --locked -p tests --test it over_and_over -- --test-threads=1
+		cargo test --locked -p tests --test it -- --test-threads=1 over_and_over the_trace_of_a_request
 
 # Each target of scim/fuzz runs for so long.
 FUZZ_SECONDS ?= 600

@@ -3,8 +3,9 @@
 //! Prints one table per rate and per way of running: all in one process with the embedded PostgreSQL, and in separate roles
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
-//! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, and a
-//! group of 100,000 members. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`, `keycloak` and `groups`.
+//! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, a group
+//! of 100,000 members, and SCIM requests beside others'. Arguments choose among `embedded`, `kafka`, `relay`, `outages`,
+//! `adapters`, `keycloak`, `groups` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
 
 mod adapters;
 mod groups;
@@ -16,6 +17,7 @@ mod outages;
 #[path = "../keycloak/realm.rs"]
 mod realm;
 mod relay;
+mod scim;
 mod usage;
 mod watch;
 
@@ -72,14 +74,18 @@ async fn main() {
     if wanted("outages") {
         outages::measure().await;
     }
-    if wanted("adapters") {
-        adapters::measure().await;
-    }
     if wanted("keycloak") {
         keycloak::measure().await;
     }
     if wanted("groups") {
         groups::measure().await;
+    }
+    if wanted("scim") {
+        scim::measure().await;
+    }
+    if wanted("adapters") || asked.iter().any(|word| word.starts_with("adapters:")) {
+        let rows: Vec<&str> = asked.iter().filter_map(|word| word.strip_prefix("adapters:")).collect();
+        adapters::measure(|row| wanted("adapters") || rows.iter().any(|begin| row.starts_with(begin))).await;
     }
 }
 

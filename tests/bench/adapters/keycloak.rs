@@ -1,19 +1,19 @@
 //! Sessions in a realm of a real Keycloak, beside its own logout of a user through the Admin API.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Store;
-use crate::realm::{Realm, Tokens};
+use crate::realm::Realm;
 
 /// How many users one request of the import brings.
 const CHUNK: usize = 100;
 
-/// The pause between two looks whether a token still holds.
+/// The pause between two looks whether a user has a session.
 const POLL: Duration = Duration::from_millis(2);
 
 #[derive(Clone)]
@@ -21,7 +21,6 @@ pub struct Keycloak {
     realm: Arc<Realm>,
     /// The id in Keycloak of each user.
     ids: Arc<HashMap<String, String>>,
-    tokens: Arc<Mutex<HashMap<String, Tokens>>>,
 }
 
 impl Keycloak {
@@ -38,7 +37,7 @@ impl Keycloak {
                 ids.insert(text("resourceName"), text("id"));
             }
         }
-        Self { realm: Arc::new(realm), ids: Arc::new(ids), tokens: Arc::default() }
+        Self { realm: Arc::new(realm), ids: Arc::new(ids) }
     }
 
     pub async fn remove(&self) {
@@ -68,16 +67,18 @@ impl Store for Keycloak {
     }
 
     async fn sign_in(&self, user: &str) {
-        let tokens = self.realm.sign_in("portal", user, "openid").await.expect("Keycloak lets everybody in");
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), tokens);
+        self.realm.sign_in("portal", user, "openid").await.expect("Keycloak lets everybody in");
     }
 
-    /// An application asks Keycloak, over and over, whether a token still holds.
+    /// An administrator asks Keycloak, over and over, which sessions the user has: its database answers.
+    ///
+    /// Whether a token still holds is answered from its cache, into which a look during the deletion brings the session back,
+    /// where it may stay long after the database has forgotten it.
     fn gone(&self, user: &str) -> impl Future<Output = Instant> + Send + 'static {
-        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner)[user].clone();
+        let path = format!("/users/{}/sessions", self.ids[user]);
         let realm = self.realm.clone();
         async move {
-            while realm.is_active("portal", &tokens).await {
+            while realm.get(&path).await.as_array().is_none_or(|sessions| !sessions.is_empty()) {
                 tokio::time::sleep(POLL).await;
             }
             Instant::now()

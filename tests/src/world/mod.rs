@@ -44,7 +44,7 @@ pub use process::{Output, Process};
 pub use reader::Reader;
 pub use redis::Redis;
 pub use scim::Scim;
-pub use services::{kafka_brokers, redis_url, unique};
+pub use services::{http, kafka_brokers, redis_url, unique};
 pub use sessions::Store;
 pub use site::{DATABASE, Names, Site, okta, people};
 pub use subscriber::Subscriber;

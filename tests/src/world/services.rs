@@ -40,7 +40,7 @@ pub(super) fn binary() -> PathBuf {
 }
 
 /// An HTTP client that never follows a redirect: where something went is part of what stories look at.
-pub(super) fn http() -> reqwest::Client {
+pub fn http() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     // The client wants one even where it only ever speaks plain HTTP; a second installation is refused and harmless.
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
