@@ -25,13 +25,6 @@ impl World {
         self.scim_of(self.member(Role::SyncWorker, number), source, &self.site.names().scim_token())
     }
 
-    /// Where `source` pushes to, and the token that the configuration gives to it, for a client of another kind.
-    pub fn scim_address(&self, source: &str) -> (String, String) {
-        let public = self.running(&[Role::SyncWorker, Role::Up]).addresses().public;
-        let public = public.expect("whoever receives has an address for it");
-        (format!("{public}/scim/v2/{source}"), self.site.names().scim_token())
-    }
-
     fn scim_of(&self, worker: &Member, source: &str, token: &str) -> Scim {
         let public = worker.addresses().public.expect("whoever receives has an address for it");
         Scim::new(&format!("{public}/scim/v2/{source}"), token)
