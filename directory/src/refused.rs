@@ -133,7 +133,7 @@ impl Directory {
             "SELECT version AS \"version!\", changed_at AS \"changed_at!\" FROM (
                  SELECT version, changed_at FROM directory.accounts WHERE source = $1 AND native_id = $2
                  UNION ALL
-                 SELECT version, changed_at FROM directory.groups WHERE source = $1 AND native_id = $2) known",
+                 SELECT revision, changed_at FROM directory.groups WHERE source = $1 AND native_id = $2) known",
             source,
             native_id
         )

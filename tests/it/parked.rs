@@ -63,3 +63,21 @@ async fn b1_36_a_refused_request_is_kept_redacted_and_carried_out_again_once_the
     world.cli(&["parked", "retry", "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8"]).await.expect_code(1);
     world.cli(&["parked", "retry", "0193a0f2"]).await.expect_code(2);
 }
+
+#[tokio::test]
+async fn a_retry_about_a_group_is_held_to_the_version_that_its_readers_see() {
+    let world = World::start(|names| names.usual()).await;
+    let okta = world.scim("okta");
+    let ana = okta.create(&person(1001, "ana")).await;
+    let group = json!({"displayName": "admins", "members": [{"value": ana}]});
+    let group = text(&okta.raw("POST", "/Groups", Some(group.to_string())).await.expect_status(201).json()["id"]);
+    let patch = |operation: Value| json!({"Operations": [operation]}).to_string();
+    // Its members count for its version, not for its own events.
+    let leaves = patch(json!({"op": "remove", "path": format!("members[value eq \"{ana}\"]")}));
+    okta.raw("PATCH", &format!("/Groups/{group}"), Some(leaves)).await.expect_status(204);
+    let unreadable = patch(json!({"op": "add", "path": "members", "value": [{"display": "nobody"}]}));
+    okta.raw("PATCH", &format!("/Groups/{group}"), Some(unreadable)).await.expect_status(400);
+
+    let id = text(&parked(&world).await["id"]);
+    world.cli(&["parked", "retry", &id]).await.expect_code(1).expect_words(&["members.value"]);
+}

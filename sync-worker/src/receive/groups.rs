@@ -22,21 +22,18 @@ pub(super) async fn create(
     Path(source): Path<String>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let done = async {
-        let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
-        let members = pairs(group.members.as_deref().unwrap_or_default());
-        let facts = GroupFacts {
-            native_id: directory::new_id(),
-            external_id: group.external_id,
-            display_name: group.display_name,
-            attributes: group.resource,
-        };
-        let cause = cause(&source, "SCIM POST");
-        let row = shared.worker.directory.create_group(&cause, &facts, &members).await?;
-        shared.worker.metrics.committed(&cause);
-        shared.group(&source, &row, StatusCode::CREATED, true).await
+    let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
+    let members = pairs(group.members.as_deref().unwrap_or_default());
+    let facts = GroupFacts {
+        native_id: directory::new_id(),
+        external_id: group.external_id,
+        display_name: group.display_name,
+        attributes: group.resource,
     };
-    done.await
+    let cause = cause(&source, "SCIM POST");
+    let row = shared.worker.directory.create_group(&cause, &facts, &members).await?;
+    shared.worker.metrics.committed(&cause);
+    shared.group(&source, &row, StatusCode::CREATED, true).await
 }
 
 pub(super) async fn replace(
@@ -45,22 +42,19 @@ pub(super) async fn replace(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let done = async {
-        let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
-        let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
-        let becomes = |current: &GroupRow| {
-            check_version(&headers, &current.revision.to_string())?;
-            Ok(GroupFacts {
-                native_id: current.native_id.clone(),
-                external_id: group.external_id.clone(),
-                display_name: group.display_name.clone(),
-                attributes: group.resource.clone(),
-            })
-        };
-        let row = shared.change_group(&source, &id, "SCIM PUT", becomes, &members).await?;
-        shared.group(&source, &row, StatusCode::OK, true).await
+    let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
+    let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
+    let becomes = |current: &GroupRow| {
+        check_version(&headers, &current.revision.to_string())?;
+        Ok(GroupFacts {
+            native_id: current.native_id.clone(),
+            external_id: group.external_id.clone(),
+            display_name: group.display_name.clone(),
+            attributes: group.resource.clone(),
+        })
     };
-    done.await
+    let row = shared.change_group(&source, &id, "SCIM PUT", becomes, &members).await?;
+    shared.group(&source, &row, StatusCode::OK, true).await
 }
 
 /// Answers 204: a member list is never loaded for an answer that nobody asked for.
@@ -70,22 +64,19 @@ pub(super) async fn patch(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let done = async {
-        let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
-        let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
-        let becomes = |current: &GroupRow| {
-            check_version(&headers, &current.revision.to_string())?;
-            Ok(GroupFacts {
-                native_id: current.native_id.clone(),
-                external_id: patch.external_id.clone().unwrap_or_else(|| current.external_id.clone()),
-                display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
-                attributes: patch.apply_to(&current.attributes)?,
-            })
-        };
-        shared.change_group(&source, &id, "SCIM PATCH", becomes, &members).await?;
-        Ok(no_content())
+    let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
+    let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
+    let becomes = |current: &GroupRow| {
+        check_version(&headers, &current.revision.to_string())?;
+        Ok(GroupFacts {
+            native_id: current.native_id.clone(),
+            external_id: patch.external_id.clone().unwrap_or_else(|| current.external_id.clone()),
+            display_name: patch.display_name.clone().unwrap_or_else(|| current.display_name.clone()),
+            attributes: patch.apply_to(&current.attributes)?,
+        })
     };
-    done.await
+    shared.change_group(&source, &id, "SCIM PATCH", becomes, &members).await?;
+    Ok(no_content())
 }
 
 pub(super) async fn delete(
@@ -93,14 +84,11 @@ pub(super) async fn delete(
     Path((source, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Answer {
-    let done = async {
-        let cause = cause(&source, "SCIM DELETE");
-        let check = |current: &GroupRow| check_version(&headers, &current.revision.to_string());
-        let gone = shared.worker.directory.delete_group(&cause, shared.group_brake(&source), &id, check).await?;
-        shared.changed_group(&cause, &gone.ok_or_else(Refusal::not_found)??);
-        Ok(no_content())
-    };
-    done.await
+    let cause = cause(&source, "SCIM DELETE");
+    let check = |current: &GroupRow| check_version(&headers, &current.revision.to_string());
+    let gone = shared.worker.directory.delete_group(&cause, shared.group_brake(&source), &id, check).await?;
+    shared.changed_group(&cause, &gone.ok_or_else(Refusal::not_found)??);
+    Ok(no_content())
 }
 
 pub(super) async fn read(
