@@ -87,8 +87,9 @@ async fn no_secret_is_in_logs_answers_topics_spans_or_metrics_whatever_fails() {
                 keycloak(url, secret)
             )
         };
-        let store =
-            |url: &str, user: &str, password: &str| names.redis("web", &login(url, user, password), "[200ms, 1s]");
+        let store = |name: &str, url: &str, user: &str, password: &str| {
+            names.redis(name, &login(url, user, password), "[200ms, 1s]")
+        };
         let sql = |url: &str, password: &str, table: &str| {
             let url = login(url, &role, password);
             format!(
@@ -113,10 +114,10 @@ async fn no_secret_is_in_logs_answers_topics_spans_or_metrics_whatever_fails() {
             corp(good, "KC_SECRET"),
             corp(good, "WRONG"),
             corp(dead, "KC_SECRET"),
-            store(&redis.url(), "web", &web),
-            store(&redis.url(), "looks", &web),
-            store(&redis.url(), "web", &wrong),
-            store(&no_redis.url(), "web", &web),
+            store("web", &redis.url(), "web", &web),
+            store("web-looks", &redis.url(), "looks", &web),
+            store("web", &redis.url(), "web", &wrong),
+            store("web", &no_redis.url(), "web", &web),
             sql(portal.url(), &password, "sessions"),
             sql(portal.url(), &wrong, "sessions"),
             sql(portal.url(), &password, "nothing"),
@@ -142,6 +143,8 @@ async fn no_secret_is_in_logs_answers_topics_spans_or_metrics_whatever_fails() {
     let mut answers = String::new();
     let store = world.store_at("web", &redis.url()).await;
     let session = store.sign_in("ana").await;
+    // Its own, so that nobody else ends it before it is refused to end it.
+    world.store_at("web-looks", &redis.url()).await.sign_in("ana").await;
     let ana = world.scim("okta").create(&person(1001, "ana")).await;
     answers += &said(&world.cli(&["source", "sync", "corp"]).await.expect_code(0));
     for source in ["corp-wrong", "corp-away"] {
