@@ -84,6 +84,7 @@ impl Directory {
             if applied.events > 0 {
                 self.wake.pending.ring();
             }
+            self.grew(applied.created);
             total.created += applied.created;
             total.updated += applied.updated;
             total.unchanged += applied.unchanged;

@@ -7,10 +7,16 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::bursts::Windows;
+use crate::growth::Growth;
 use crate::publishing::Publishing;
 use crate::sources::Sources;
 use crate::wake::Wake;
 use crate::{Error, Result, suspicion};
+
+/// Of every connection. A page out of order is taken to cost little more than the next one, as on today's disks and in memory:
+/// the default, of spinning disks, reads whole tables rather than a few rows by an index.
+const SETTINGS: &str = "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'; \
+                        SET random_page_cost = 1.1";
 
 /// Which part of Leaver a pool belongs to, and so what Postgres lets it write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +50,7 @@ pub struct Directory {
     pub(crate) pool: PgPool,
     pub(crate) sources: Arc<Sources>,
     pub(crate) windows: Arc<Windows>,
+    pub(crate) growth: Arc<Growth>,
     pub(crate) publishing: Option<Arc<Publishing>>,
     pub(crate) holder: Arc<str>,
     pub wake: Wake,
@@ -63,15 +70,21 @@ impl Directory {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql(role.set_role()).execute(&mut *connection).await?;
-                    sqlx::raw_sql("SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'")
-                        .execute(connection)
-                        .await?;
+                    sqlx::raw_sql(SETTINGS).execute(connection).await?;
                     Ok(())
                 })
             })
             .connect_with(options.application_name("leaver"))
             .await?;
-        Ok(Self { pool, sources, windows: Arc::default(), publishing: None, holder: "".into(), wake })
+        Ok(Self {
+            pool,
+            sources,
+            windows: Arc::default(),
+            growth: Arc::default(),
+            publishing: None,
+            holder: "".into(),
+            wake,
+        })
     }
 
     /// The same under a name that stands in leases of deliveries: a process takes those of its earlier life back.

@@ -18,6 +18,7 @@ mod fan_outs;
 mod former;
 mod group_plans;
 mod groups;
+mod growth;
 mod herald;
 mod identities;
 pub mod instant;

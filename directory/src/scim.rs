@@ -39,6 +39,7 @@ impl Directory {
                 let row = self.push(&mut tx, cause, burst, known, &facts).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
+                self.grew(1);
                 Ok(row)
             }
             .boxed()

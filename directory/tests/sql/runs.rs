@@ -5,7 +5,7 @@ use lifecycle::brake::Counts;
 use lifecycle::{AccountFacts, Standing};
 use serde_json::{Value, json};
 
-use crate::world::{World, cause, in_groups, person, standing};
+use crate::world::{World, cause, eventually, in_groups, person, standing};
 
 #[tokio::test]
 async fn the_first_complete_run_is_a_baseline_told_once_and_without_memberships() {
@@ -145,4 +145,13 @@ async fn accounts(world: &World) -> Vec<Value> {
         .fetch_all(&world.owner)
         .await
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_first_load_makes_the_statistics_that_its_own_statements_are_planned_by() {
+    let world = World::new().await;
+    let everybody: Vec<AccountFacts> = (0..300).map(|n| person(&format!("user{n}"))).collect();
+    world.pull("hr", &everybody).await;
+    let counted = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'directory.accounts'::regclass";
+    eventually("the planner knows of them", || async { world.ask::<i64>(counted).await == 300 }).await;
 }

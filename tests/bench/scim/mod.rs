@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use tests::world::{Postgres, Role, Scim, Site, World, http, okta, person};
+use tests::world::{Postgres, Role, Scim, Site, World, http, person};
 use tokio::task::JoinSet;
 
 use self::jackson::Jackson;
@@ -76,7 +76,14 @@ struct Measured {
 
 pub async fn measure() {
     let site = Site::with_postgres(Postgres::start_durable().await, |_| {
-        format!("sources:\n  okta: {}\n", okta(", brake: { burst: { count: 1000000000, window: 60s } }"))
+        // Neither the brake nor the rate of a token is measured.
+        "sources:
+  okta:
+    connector: { type: scim, tokens: [\"env:SCIM_TOKEN\"], rate: { per_second: 1000000, burst: 1000000 } }
+    correlate: [employeeNumber, userName]
+    brake: { burst: { count: 1000000000, window: 60s } }
+"
+        .to_owned()
     })
     .await;
     let mut world = World::at(site).await;
