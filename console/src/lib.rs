@@ -44,6 +44,8 @@ pub fn routes(console: Console) -> Router {
         .route("/sources", get(requests::sources))
         .route("/sources/{name}/sync", post(requests::sync))
         .route("/sources/{name}/plan", post(requests::plan))
+        .route("/sources/{name}/pause", post(requests::pause))
+        .route("/sources/{name}/resume", post(requests::resume))
         .route("/requests/{id}", get(requests::read))
         .route("/plans", get(plans::list))
         .route("/plans/{id}/approve", post(plans::approve))

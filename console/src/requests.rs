@@ -25,7 +25,7 @@ pub(crate) async fn sync(
     Extension(Administrator(by)): Extension<Administrator>,
     Path(name): Path<String>,
 ) -> Accepted {
-    console.ask_source(RequestKind::Sync, &name, &by).await
+    console.ask_source(RequestKind::Sync, &name, None, &by).await
 }
 
 pub(crate) async fn plan(
@@ -33,15 +33,40 @@ pub(crate) async fn plan(
     Extension(Administrator(by)): Extension<Administrator>,
     Path(name): Path<String>,
 ) -> Accepted {
-    console.ask_source(RequestKind::Plan, &name, &by).await
+    console.ask_source(RequestKind::Plan, &name, None, &by).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseBody {
+    /// For whoever asks why it is not read.
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+pub(crate) async fn pause(
+    State(console): State<Console>,
+    Extension(Administrator(by)): Extension<Administrator>,
+    Path(name): Path<String>,
+    Json(PauseBody { reason }): Json<PauseBody>,
+) -> Accepted {
+    console.ask_source(RequestKind::Pause, &name, reason, &by).await
+}
+
+pub(crate) async fn resume(
+    State(console): State<Console>,
+    Extension(Administrator(by)): Extension<Administrator>,
+    Path(name): Path<String>,
+) -> Accepted {
+    console.ask_source(RequestKind::Resume, &name, None, &by).await
 }
 
 impl Console {
-    async fn ask_source(&self, kind: RequestKind, name: &str, by: &str) -> Accepted {
+    async fn ask_source(&self, kind: RequestKind, name: &str, reason: Option<String>, by: &str) -> Accepted {
         if self.directory.source(name).await?.is_none() {
             return Err(Problem::new(404, format!("no source is called {name}")).help("leaver source list shows them"));
         }
-        let request = self.directory.ask(kind, &json!({"source": name}), by).await?;
+        let request = self.directory.ask(kind, &json!({"source": name, "reason": reason}), by).await?;
         Ok((StatusCode::ACCEPTED, Json(json!({"request": request}))))
     }
 }

@@ -13,6 +13,8 @@ pub enum RequestKind {
     Sync,
     Plan,
     Approve,
+    Pause,
+    Resume,
     /// Of a parked record.
     Retry,
 }
@@ -24,6 +26,8 @@ impl RequestKind {
             RequestKind::Sync => "sync",
             RequestKind::Plan => "plan",
             RequestKind::Approve => "approve",
+            RequestKind::Pause => "pause",
+            RequestKind::Resume => "resume",
             RequestKind::Retry => "retry",
         }
     }

@@ -99,8 +99,10 @@ impl Directory {
 
     pub async fn source_statuses(&self) -> Result<Vec<SourceStatus>> {
         Ok(sqlx::query!(
-            r#"SELECT s.name, s.kind, coalesce(w.state, 'ok') AS "state!", w.last_run AS "last_run?", w.next_run AS "next_run?",
-                      w.note AS "note?", w.dialect AS "dialect?",
+            r#"SELECT s.name, s.kind, CASE WHEN s.paused_at IS NULL THEN coalesce(w.state, 'ok') ELSE 'paused' END AS "state!",
+                      w.last_run AS "last_run?", CASE WHEN s.paused_at IS NULL THEN w.next_run END AS "next_run?",
+                      CASE WHEN s.paused_at IS NULL THEN w.note
+                           ELSE concat('by ', s.paused_by, ': ' || s.pause_reason) END AS "note?", w.dialect AS "dialect?",
                       (SELECT count(*) FROM directory.accounts a WHERE a.source = s.name AND a.tombstone IS NULL) AS "accounts!"
                FROM directory.sources s LEFT JOIN working.source_status w ON w.source = s.name ORDER BY s.name"#
         )

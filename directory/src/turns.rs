@@ -11,6 +11,8 @@ pub struct Turn {
     pub last_run: Option<DateTime<Utc>>,
     /// It failed, and is left alone until then.
     pub backed_off_until: Option<DateTime<Utc>>,
+    /// A person wants nobody to read it.
+    pub paused: bool,
 }
 
 impl Directory {
@@ -18,8 +20,9 @@ impl Directory {
     pub async fn turn(&self, source: &str) -> Result<Turn> {
         let row = sqlx::query_as!(
             Turn,
-            r#"SELECT last_run, CASE WHEN state = 'backed_off' THEN next_run END AS "backed_off_until?"
-               FROM working.source_status WHERE source = $1"#,
+            r#"SELECT w.last_run AS "last_run?", CASE WHEN w.state = 'backed_off' THEN w.next_run END AS "backed_off_until?",
+                      s.paused_at IS NOT NULL AS "paused!"
+               FROM directory.sources s LEFT JOIN working.source_status w ON w.source = s.name WHERE s.name = $1"#,
             source
         )
         .fetch_optional(&self.pool)

@@ -80,6 +80,8 @@ fn alone_it_names_its_verbs_in_four_groups() {
       revoke          End somebody's sessions now
       source plan     Show what reading a source would change, without changing it
       source sync     Read a source now and apply it
+      source pause    Stop a source from being read, now
+      source resume   Let a paused source be read again
       plan approve    Apply exactly what a held plan says
       parked retry    Carry out again what a source sent, once the cause is mended
 

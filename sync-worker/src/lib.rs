@@ -4,6 +4,7 @@ mod alone;
 mod config;
 mod fan_out;
 pub mod metrics;
+mod pause;
 pub mod receive;
 mod requests;
 mod run;
@@ -21,7 +22,7 @@ use lifecycle::brake::Limits;
 
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
 pub use metrics::{Hops, Metrics};
-pub use run::{Outcome, RunReport};
+pub use run::{Error as RunError, Outcome, RunReport};
 pub use schedule::{next_after, parse as parse_schedule};
 
 /// A source that is read.

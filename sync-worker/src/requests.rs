@@ -26,8 +26,14 @@ const FORGET: Duration = Duration::from_secs(600);
 impl SyncWorker {
     /// Takes requests until `stop`.
     pub async fn serve_requests(self: &Arc<Self>, stop: CancellationToken) {
-        const KINDS: [RequestKind; 4] =
-            [RequestKind::Approve, RequestKind::Retry, RequestKind::Sync, RequestKind::Plan];
+        const KINDS: [RequestKind; 6] = [
+            RequestKind::Approve,
+            RequestKind::Retry,
+            RequestKind::Sync,
+            RequestKind::Plan,
+            RequestKind::Pause,
+            RequestKind::Resume,
+        ];
         let mut bell = self.directory.wake.requests.listen();
         let mut forgotten = Instant::now();
         while !stop.is_cancelled() {
@@ -111,6 +117,9 @@ impl SyncWorker {
                     .await;
             };
             return self.alone(APPROVALS, self.approve(request, plan)).await.unwrap_or(Ok(()));
+        }
+        if [RequestKind::Pause.as_str(), RequestKind::Resume.as_str()].contains(&request.kind.as_str()) {
+            return self.pause_or_resume(request).await;
         }
         if request.kind == RequestKind::Retry.as_str() {
             return self.alone(RETRIES, self.retry(request)).await.unwrap_or(Ok(()));

@@ -44,9 +44,14 @@ pub struct RunReport {
     pub parked: usize,
 }
 
+/// The source named the same place twice.
+#[derive(Debug, thiserror::Error)]
+#[error("its pages do not go on: the one after this is this one")]
+struct Stuck;
+
 /// Why a run failed. Nothing of it counts towards absence.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error(transparent)]
     Connector(#[from] connectors::Error),
     #[error(transparent)]
@@ -54,9 +59,13 @@ pub(crate) enum Error {
 }
 
 impl SyncWorker {
-    /// Reads the source and applies it; `whole`: all of it, although the source can tell what changed.
+    /// Reads the source and applies it; `whole`: all of it, although the source can tell what changed. Whoever calls it is the
+    /// only one to read the source, or one of them fails.
+    ///
+    /// # Errors
+    /// When the source could not be read to its end, or the database not be written. Nobody is missing because of it.
     #[tracing::instrument(name = "pull", skip_all, fields(source.name = source.name))]
-    pub(crate) async fn run(&self, source: &Pulled, whole: bool) -> Result<RunReport, Error> {
+    pub async fn run(&self, source: &Pulled, whole: bool) -> Result<RunReport, Error> {
         let run = Uuid::now_v7();
         let received_at = Utc::now();
         let (fence, since) = self.directory.fence(&source.name).await?;
@@ -128,6 +137,10 @@ impl SyncWorker {
             total.updated += applied.updated;
             total.unchanged += applied.unchanged;
             total.updated += self.directory.apply_deleted(&cause(Class::Mass), fence, &deleted).await?;
+            // Pages that lead nowhere would be read for ever.
+            if more && at.as_ref() == Some(&next) {
+                return Err(connectors::Error::Unavailable(Box::new(Stuck)).into());
+            }
             at = Some(next);
             if !more {
                 break coverage;

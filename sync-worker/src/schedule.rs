@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alone::of_source;
 use crate::run::{Error, Outcome, RunReport};
-use crate::{Pulled, SyncWorker};
+use crate::{Pulled, SyncWorker, pause};
 
 const POLL: Duration = Duration::from_secs(1);
 
@@ -32,7 +32,7 @@ pub fn next_after(cron: &Cron, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<
 /// | failures | 1 | 2 | 3 | more |
 /// |---|---|---|---|---|
 /// | pause | 5 s | 15 s | 60 s | 5 min |
-fn pause(failures: i32) -> Duration {
+fn pause_of(failures: i32) -> Duration {
     Duration::from_secs(match failures {
         ..=1 => 5,
         2 => 15,
@@ -109,12 +109,13 @@ impl SyncWorker {
     ) -> Answered {
         let work = async {
             // Should it be unknown, to read once more does no harm.
-            let Turn { last_run, backed_off_until } = self.directory.turn(&source.name).await.unwrap_or_default();
+            let Turn { last_run, backed_off_until, paused } =
+                self.directory.turn(&source.name).await.unwrap_or_default();
             let left = backed_off_until.and_then(|until| (until - Utc::now()).to_std().ok());
             if let Some(pause) = left.filter(|left| !left.is_zero()) {
                 return Answered::Failed { pause };
             }
-            if last_run.is_some_and(|at| at >= due) {
+            if paused || last_run.is_some_and(|at| at >= due) {
                 return Answered::Read;
             }
             match self.run_and_note(source, whole, next).await {
@@ -152,6 +153,8 @@ impl SyncWorker {
             }
             let (report, answered) = if request.kind == RequestKind::Plan.as_str() {
                 (self.rehearse(source).await.map_err(|e| sentence(&e)), Answered::Only)
+            } else if let Some(pause) = self.directory.paused(&source.name).await.unwrap_or_default() {
+                (Err(pause::refusal(&source.name, &pause)), Answered::Only)
             } else {
                 match self.run_and_note(source, false, next).await {
                     Ok(report) => (Ok(report), Answered::Read),
@@ -190,6 +193,12 @@ impl SyncWorker {
                 };
                 self.finish(name, state, note, next, false).await;
                 Ok(report)
+            }
+            Err(error) if self.directory.paused(name).await.is_ok_and(|pause| pause.is_some()) => {
+                let (state, note) = self.at_rest(name).await;
+                self.note(name, state, note, next).await;
+                tracing::info!(source.name = name, "a run was cut off, since the source is paused");
+                Err((sentence(&error), Duration::ZERO))
             }
             Err(error) => {
                 let text = sentence(&error);
@@ -259,7 +268,7 @@ impl SyncWorker {
 fn pause_after(error: &Error, failures: i32) -> Duration {
     match error {
         Error::Connector(connectors::Error::Throttled { retry_after: Some(wait) }) => *wait,
-        Error::Connector(_) | Error::Directory(_) => pause(failures),
+        Error::Connector(_) | Error::Directory(_) => pause_of(failures),
     }
 }
 

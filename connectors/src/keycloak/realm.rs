@@ -10,7 +10,7 @@ use super::{
     client::Client,
     events::{Event, Position, TYPES},
     mapping::{Group, SERVICE, User},
-    refusal::Lacks,
+    refusal::{self, Lacks},
     snapshot::PAGE,
 };
 use crate::{Error, Result};
@@ -26,7 +26,9 @@ impl Realm {
     pub(super) async fn direct(&self, user: &str) -> Result<Vec<Group>> {
         let (path, mut groups) = (["users", user, "groups"], Vec::new());
         loop {
-            let page: Vec<Group> = self.page(&path, groups.len(), &[("briefRepresentation", "true")]).await?;
+            // Who is gone by now is in no group.
+            let page: Option<Vec<Group>> = self.page(&path, groups.len(), &[("briefRepresentation", "true")]).await?;
+            let page = page.unwrap_or_default();
             let full = page.len() == PAGE;
             groups.extend(page);
             if !full {
@@ -58,7 +60,8 @@ impl Realm {
         loop {
             let (from, max) = (first.to_string(), PAGE.to_string());
             let query = [("first", from.as_str()), ("max", max.as_str())];
-            let page: Vec<Registered> = self.client.get(&["clients"], &query, VIEW_CLIENTS).await?.unwrap_or_default();
+            let page: Option<Vec<Registered>> = self.client.get(&["clients"], &query, VIEW_CLIENTS).await?;
+            let page = page.ok_or_else(refusal::no_realm)?;
             first += page.len();
             let full = page.len() == PAGE;
             clients.extend(page);

@@ -40,6 +40,11 @@ struct NotSignedIn {
 #[error("there is no such realm at this address")]
 struct NoRealm;
 
+/// A list that every realm has was not found. To take it for an empty one would miss everybody.
+pub(super) fn no_realm() -> Error {
+    refused(NoRealm)
+}
+
 /// The answer made no sense. It may hold anything, so it is not repeated here.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is not one that Keycloak gives")]
@@ -79,7 +84,7 @@ pub(super) fn of_sign_in(status: StatusCode, retry_after: Option<Duration>, body
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if is_code => {
             Error::Unauthorized(Box::new(NotSignedIn { code }))
         }
-        StatusCode::NOT_FOUND => refused(NoRealm),
+        StatusCode::NOT_FOUND => no_realm(),
         _ => classify(status, retry_after, "view-users"),
     }
 }

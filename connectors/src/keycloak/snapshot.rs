@@ -9,6 +9,7 @@ use super::{
     events::Position,
     mapping::{Group, Groups, User},
     realm::Realm,
+    refusal,
 };
 use crate::{Error, Result};
 
@@ -64,7 +65,8 @@ impl Snapshot {
 
     /// The users of the page at `first` who were not on an earlier one, and where the next page begins.
     pub async fn page(&mut self, realm: &Realm, first: usize) -> Result<(Vec<User>, Option<usize>)> {
-        let page: Vec<User> = realm.page(&["users"], first, &[("briefRepresentation", "false")]).await?;
+        let page: Option<Vec<User>> = realm.page(&["users"], first, &[("briefRepresentation", "false")]).await?;
+        let page = page.ok_or_else(refusal::no_realm)?;
         if first > 0 && !page.first().is_some_and(|user| self.seen.contains(&user.id)) {
             return Err(Error::Unavailable(Box::new(Gap)));
         }
@@ -86,20 +88,20 @@ impl Snapshot {
 }
 
 impl Realm {
-    /// One page of a list; also what is not a list of users has no more per page.
+    /// One page of a list, `None` where there is no such list; also what is not a list of users has no more per page.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         path: &[&str],
         first: usize,
         more: &[(&str, &str)],
-    ) -> Result<Vec<T>> {
+    ) -> Result<Option<Vec<T>>> {
         let (first, max) = (first.to_string(), PAGE.to_string());
         let query = [&[("first", first.as_str()), ("max", max.as_str())], more].concat();
-        Ok(self.client.get(path, &query, VIEW_USERS).await?.unwrap_or_default())
+        self.client.get(path, &query, VIEW_USERS).await
     }
 
     pub(super) async fn count(&self) -> Result<usize> {
-        Ok(self.client.get(&["users", "count"], &[], VIEW_USERS).await?.unwrap_or_default())
+        self.client.get(&["users", "count"], &[], VIEW_USERS).await?.ok_or_else(refusal::no_realm)
     }
 
     /// The ids of those who are directly in a group.
@@ -110,8 +112,10 @@ impl Realm {
         }
         let (mut members, mut first) = (HashSet::new(), 0);
         loop {
-            let page: Vec<Member> =
+            // A group that is gone by now has nobody in it.
+            let page: Option<Vec<Member>> =
                 self.page(&["groups", group, "members"], first, &[("briefRepresentation", "true")]).await?;
+            let page = page.unwrap_or_default();
             if first > 0 && !page.first().is_some_and(|member| members.contains(&member.id)) {
                 return Err(Error::Unavailable(Box::new(Gap)));
             }
@@ -135,7 +139,11 @@ impl Realm {
             };
             let mut first = 0;
             loop {
-                let page: Vec<Group> = self.page(&path, first, &[("briefRepresentation", "true")]).await?;
+                let page: Option<Vec<Group>> = self.page(&path, first, &[("briefRepresentation", "true")]).await?;
+                let page = match (page, &parent) {
+                    (None, None) => return Err(refusal::no_realm()),
+                    (page, _) => page.unwrap_or_default(),
+                };
                 for group in &page {
                     groups.add(group, parent.as_deref());
                     if group.sub_group_count > 0 {

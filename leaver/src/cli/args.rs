@@ -233,6 +233,21 @@ pub enum Source {
     /// Read a source now and apply it
     #[command(before_help = examples!("leaver source sync people", "leaver source sync people --timeout 30m"))]
     Sync(Run),
+    /// Stop a source from being read, now
+    #[command(before_help = examples!("leaver source pause people", "leaver source pause people --reason upkeep"))]
+    Pause {
+        /// The source
+        name: String,
+        /// Why, for whoever asks
+        #[arg(long, value_name = "R")]
+        reason: Option<String>,
+    },
+    /// Let a paused source be read again
+    #[command(before_help = examples!("leaver source resume people", "leaver source resume people -o json"))]
+    Resume {
+        /// The source
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "ledger check",
         ],
     ),
-    ("Act", &["revoke", "source plan", "source sync", "plan approve", "parked retry"]),
+    ("Act", &["revoke", "source plan", "source sync", "source pause", "source resume", "plan approve", "parked retry"]),
     ("Run", &["up", "sync-worker", "revoker", "console", "demo", "migrate"]),
     ("Set up", &["check", "policy test", "token create", "token list", "token revoke", "config schema", "completions"]),
 ];

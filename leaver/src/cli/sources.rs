@@ -19,6 +19,9 @@ use super::screen::Screen;
 
 const ROUND: Duration = Duration::from_secs(10);
 
+/// How long a wish may take that no work stands behind.
+const AT_ONCE: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Deserialize)]
 pub struct Asked {
     pub request: Uuid,
@@ -36,6 +39,8 @@ pub async fn run(screen: &Screen, client: &Client, verb: &args::Source) -> Resul
         args::Source::List => list(screen, client).await,
         args::Source::Plan(run) => read(screen, client, run, true).await,
         args::Source::Sync(run) => read(screen, client, run, false).await,
+        args::Source::Pause { name, reason } => halt(screen, client, name, "pause", &json!({"reason": reason})).await,
+        args::Source::Resume { name } => halt(screen, client, name, "resume", &json!({})).await,
     }
 }
 
@@ -57,11 +62,7 @@ async fn list(screen: &Screen, client: &Client) -> Result<Exit, Failure> {
 
 async fn read(screen: &Screen, client: &Client, wish: &args::Run, rehearsed: bool) -> Result<Exit, Failure> {
     let (name, verb) = (wish.name.as_str(), if rehearsed { "plan" } else { "sync" });
-    let asked = match client.post::<Asked>(&["sources", name, verb], &json!({})).await {
-        Ok(asked) => asked.typed.request,
-        Err(error) if Failure::is_unknown(&error) => return Err(unknown(client, name, error).await),
-        Err(error) => return Err(error.into()),
-    };
+    let asked = ask(client, name, verb, &json!({})).await?;
     let what = format!("the {verb} of {name}");
     let Some(result) = finish(screen, client, asked, &what, wish.timeout).await? else { return Ok(Exit::Held) };
     let report = Run::deserialize(&result).map_err(anyhow::Error::from)?;
@@ -80,6 +81,27 @@ async fn read(screen: &Screen, client: &Client, wish: &args::Run, rehearsed: boo
         screen.next("leaver plan list --held");
     }
     Ok(Exit::Held)
+}
+
+/// Pauses or resumes a source. A worker does so at once, or there is none.
+async fn halt(screen: &Screen, client: &Client, name: &str, verb: &str, body: &Value) -> Result<Exit, Failure> {
+    let asked = ask(client, name, verb, body).await?;
+    let what = format!("the {verb} of {name}");
+    let Some(result) = finish(screen, client, asked, &what, AT_ONCE).await? else { return Ok(Exit::Held) };
+    if screen.is_json() {
+        screen.document(&result)?;
+    } else {
+        screen.answer(&source::halted(name, !result["paused"].is_null(), screen.out))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn ask(client: &Client, source: &str, verb: &str, body: &Value) -> Result<Uuid, Failure> {
+    match client.post::<Asked>(&["sources", source, verb], body).await {
+        Ok(asked) => Ok(asked.typed.request),
+        Err(error) if Failure::is_unknown(&error) => Err(unknown(client, source, error).await),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits until a request is carried out; `None`: it was not within `limit`, which has been said.

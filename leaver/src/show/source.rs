@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::style::{Style, View};
 
 use super::table::{Cell, Table, number, text};
-use super::text::{coming, instant};
+use super::text::{Page, coming, instant};
 
 #[derive(Debug, Deserialize)]
 pub struct Source {
@@ -48,4 +48,17 @@ pub fn list(sources: &[Source], now: DateTime<Utc>, view: View) -> String {
         ]);
     }
     table.render(view)
+}
+
+/// A source that was just paused, or resumed.
+pub fn halted(name: &str, paused: bool, view: View) -> String {
+    let mut page = Page::new(view);
+    let state = page.state(if paused { "paused" } else { "ok" });
+    page.line(format_args!("{name}   {state}"));
+    page.line(if paused {
+        "nobody reads it, so who leaves there is not noticed until it is resumed"
+    } else {
+        "it is read again when its schedule says so, or by `leaver source sync`"
+    });
+    page.finish()
 }

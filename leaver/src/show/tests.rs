@@ -287,6 +287,18 @@ fn sources() {
 }
 
 #[test]
+fn a_pause_says_what_it_means() {
+    assert_snapshot!(source::halted("people", true, TERMINAL), @r"
+    people   paused
+    nobody reads it, so who leaves there is not noticed until it is resumed
+    ");
+    assert_snapshot!(source::halted("people", false, TERMINAL), @r"
+    people   ok
+    it is read again when its schedule says so, or by `leaver source sync`
+    ");
+}
+
+#[test]
 fn plans() {
     let all: Vec<plan::Plan> = read(json!([
         {"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "held", "counts": {}, "created_at": "2026-11-21T09:00:04Z",
