@@ -64,6 +64,7 @@ pub use deliveries::{Answer, Leased, Outcome};
 pub use depth::Depth;
 pub use error::{Error, Result};
 pub use events::{EventFilter, EventPage};
+pub use fan_outs::FanOut;
 pub use groups::{GroupChange, GroupRow};
 pub use herald::Herald;
 pub use leases::TTL;
