@@ -35,6 +35,14 @@ pub struct GroupRow {
     pub changed_at: DateTime<Utc>,
 }
 
+/// A group that an account is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    pub account: Uuid,
+    pub native_id: String,
+    pub display_name: String,
+}
+
 /// What a change of a group came to.
 #[derive(Debug)]
 pub struct GroupChange {
@@ -65,6 +73,23 @@ impl Directory {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|r| (r.reference, r.nested)).collect())
+    }
+
+    /// The groups that these accounts are in as the source states it, by name: what a plan holds back is in none of them.
+    pub async fn groups_of(&self, accounts: &[Uuid]) -> Result<Vec<GroupOf>> {
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(sqlx::query_as!(
+            GroupOf,
+            "SELECT m.account_id AS account, g.native_id, g.display_name
+             FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+             WHERE m.account_id = ANY($1) AND m.present AND g.tombstone IS NULL
+             ORDER BY m.account_id, g.display_name, g.native_id",
+            accounts
+        )
+        .fetch_all(&self.pool)
+        .await?)
     }
 
     pub async fn create_group(

@@ -142,6 +142,7 @@ impl Rows<'_> {
         match (of, attribute.name) {
             (Of::Text, "value") => "e.v".to_owned(),
             (Of::Row, name @ ("value" | "type" | "display")) => format!("e.{name}"),
+            (Of::Row, "$ref") => "e.location".to_owned(),
             (Of::Text | Of::Row, _) => "NULL::text".to_owned(),
             (Of::Element, name) => format!("(e.v ->> {})", literal(name)),
             (Of::Resource, name) if attribute.extension.is_none() => match (name, attribute.sub) {
@@ -207,9 +208,22 @@ impl Rows<'_> {
                 (both, Of::Text)
             }
             (ResourceType::Group, "members") if core => (MEMBERS.to_owned(), Of::Row),
-            (ResourceType::User, "groups") if core => (MEMBERSHIPS.to_owned(), Of::Row),
+            (ResourceType::User, "groups") if core => (self.memberships(), Of::Row),
             _ => (elements(&self.path(attribute, "->")), Of::Element),
         }
+    }
+
+    /// As [`crate::Directory::groups_of`] reads them.
+    fn memberships(&self) -> String {
+        let users = self.location;
+        let groups = users.strip_suffix(ResourceType::User.endpoint()).unwrap_or(users).to_owned();
+        let groups = literal(&(groups + ResourceType::Group.endpoint()));
+        format!(
+            "(SELECT g.native_id AS value, 'direct' AS type, g.display_name AS display,
+                     {groups} || '/' || g.native_id AS location
+              FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+              WHERE m.account_id = t.id AND m.present AND g.tombstone IS NULL) e"
+        )
     }
 
     /// What a list counts by where it is sorted: its primary value, or else its first.
@@ -233,10 +247,6 @@ const MEMBERS: &str = "(SELECT a.native_id AS value, 'User' AS type, NULL::text 
                           WHERE m.group_id = t.id AND m.present AND a.source = t.source
                         UNION ALL SELECT child_reference, 'Group', NULL FROM directory.nested_groups WHERE parent_id = t.id
                         UNION ALL SELECT reference, 'User', NULL FROM directory.pending_members WHERE group_id = t.id) e";
-
-const MEMBERSHIPS: &str = "(SELECT g.native_id AS value, 'direct' AS type, g.display_name AS display
-                              FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-                              WHERE m.account_id = t.id AND m.present AND g.tombstone IS NULL) e";
 
 fn elements(list: &str) -> String {
     format!("jsonb_array_elements(CASE jsonb_typeof({list}) WHEN 'array' THEN {list} ELSE '[]' END) e(v)")
