@@ -185,6 +185,7 @@ fn change(operation: &MembersOp) -> MemberChange {
     match operation {
         MembersOp::Add(members) => MemberChange::Add(pairs(members)),
         MembersOp::Remove(references) => MemberChange::Remove(references.clone()),
+        MembersOp::RemoveSelected(selection) => MemberChange::RemoveSelected(selection.clone()),
         MembersOp::RemoveAll => MemberChange::RemoveAll,
         MembersOp::Replace(members) => MemberChange::Replace(pairs(members)),
     }
