@@ -153,3 +153,17 @@ pub(super) fn check_version(headers: &HeaderMap, version: &str) -> Result<(), sc
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_takes_too_long_is_too_many_and_a_database_that_is_away_is_worth_another_try() {
+        let costly = Refusal::from(directory::Error::TooCostly);
+        assert_eq!((costly.error.status, costly.error.scim_type), (400, Some(scim::ScimType::TooMany)));
+        let later = Refusal::from(directory::Error::Unavailable(sqlx::Error::PoolTimedOut)).into_response();
+        assert_eq!(later.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(later.headers()[header::RETRY_AFTER], "1");
+    }
+}

@@ -23,15 +23,12 @@ use axum::routing::{any, get, post};
 use chrono::Utc;
 use directory::{Burst, Cause};
 use lifecycle::Class;
-use tokio::sync::Semaphore;
 
 use crate::SyncWorker;
 use answer::Refusal;
 pub use dialect::Seen;
+use intake::Intake;
 pub(crate) use retry::{Retried, retry};
-
-/// How many requests are served at once; others wait for their turn. Each uses one connection of the pool at most.
-const AT_ONCE: usize = 64;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -39,7 +36,7 @@ struct Shared {
     worker: Arc<SyncWorker>,
     /// Without a slash at the end, such as `http://127.0.0.1:8470`.
     base: Arc<str>,
-    turns: Arc<Semaphore>,
+    intake: Arc<Intake>,
 }
 
 /// On a request that was parked and is carried out again: should it fail again, its record is there already.
@@ -48,7 +45,7 @@ struct Again;
 
 impl Shared {
     fn new(worker: Arc<SyncWorker>, base: &str) -> Self {
-        Self { worker, base: base.trim_end_matches('/').into(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { worker, base: base.trim_end_matches('/').into(), intake: Arc::default() }
     }
 
     /// The burst of a source whose token was accepted.
