@@ -72,12 +72,21 @@ impl Directory {
         .await
     }
 
-    /// Deletes an account for good. Whether there was one.
-    pub async fn delete_user(&self, cause: &Cause, burst: Burst, native_id: &str) -> Result<bool> {
+    /// Deletes an account for good. `check` sees it as it is and may refuse. `None`: there was none.
+    pub async fn delete_user<E: Send>(
+        &self,
+        cause: &Cause,
+        burst: Burst,
+        native_id: &str,
+        check: impl Fn(&AccountRow) -> Result<(), E> + Sync,
+    ) -> Result<Option<Result<(), E>>> {
         self.retrying(|| {
             async {
                 let mut tx = self.pool.begin().await?;
-                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
+                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+                if let Err(refusal) = check(&current) {
+                    return Ok(Some(Err(refusal)));
+                }
                 let dangerous = Standing::Gone.is_dangerous_after(current.counted);
                 let held = dangerous && self.waits(cause, Mode::Push(burst));
                 sqlx::query!(
@@ -96,7 +105,7 @@ impl Directory {
                 settle(&mut tx, &self.sources, cause, touched).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
-                Ok(true)
+                Ok(Some(Ok(())))
             }
             .boxed()
         })

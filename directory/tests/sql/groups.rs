@@ -298,7 +298,7 @@ async fn the_memberships_of_an_inactive_user_are_kept_and_of_a_deleted_one_are_n
     world.set("okta", &ana.native_id, Standing::Inactive).await;
     assert_eq!(members(&world, &admins).await, sorted(&[&ana.native_id]));
 
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    world.delete("okta", PLENTY, &ana.native_id).await;
     assert_eq!(members(&world, &admins).await, Vec::<String>::new());
     let back = world.create("okta", person("ana")).await;
     assert_eq!(back.native_id, ana.native_id);
@@ -349,7 +349,7 @@ async fn b1_28_only_what_a_reader_sees_is_a_new_revision() {
     }
     patch(&world, &staff, MemberChange::Add(users(&[bob]))).await;
     let before = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
-    world.sync.delete_user(&cause("okta"), PLENTY, bob).await.unwrap();
+    world.delete("okta", PLENTY, bob).await;
     let after = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
     assert!(after > before, "a member is gone with its user");
 }
@@ -438,7 +438,7 @@ async fn b1_26_a_group_that_is_not_stated_to_be_one_is_no_user_to_come() {
 async fn a_deleted_user_who_is_named_and_then_returns_is_a_member() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    world.delete("okta", PLENTY, &ana.native_id).await;
     let staff = world.sync.create_group(&cause("okta"), &group("staff"), &users(&[&ana.native_id])).await.unwrap();
     let back = world.create("okta", person("ana")).await;
     assert_eq!(back.native_id, ana.native_id);

@@ -98,6 +98,12 @@ impl World {
         self.change(source, id, |facts| facts.standing = standing).await
     }
 
+    /// Deletes a user by SCIM, if it is there.
+    pub async fn delete(&self, source: &str, burst: Burst, id: &str) -> bool {
+        let any = |_: &AccountRow| Ok::<_, Infallible>(());
+        self.sync.delete_user(&cause(source), burst, id, any).await.unwrap().is_some()
+    }
+
     /// A complete run of a pulled source whose plan is let through.
     pub async fn pull(&self, source: &str, everybody: &[AccountFacts]) -> Applied {
         let run = self.begin(source).await;

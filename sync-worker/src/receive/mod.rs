@@ -81,11 +81,7 @@ fn resources(shared: Shared) -> Router {
         )
         .route("/scim/v2/{source}/Bulk", post(bulk::carry_out))
         .route("/scim/v2/{source}/.search", post(lists::search_all))
-        .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
-        .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
-        .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
-        .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
-        .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .merge(discovered())
         .route("/scim/v2/{source}/Me", any(discovery::me))
         .method_not_allowed_fallback(async || Refusal::status(405, "this resource does not support the method"))
         .fallback(async || {
@@ -94,6 +90,17 @@ fn resources(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
         .layer(from_fn_with_state(shared.clone(), intake::follow))
         .with_state(shared)
+}
+
+/// What says of itself what it can do.
+fn discovered() -> Router<Shared> {
+    Router::new()
+        .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
+        .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
+        .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
+        .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
+        .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .route_layer(from_fn(discovery::unfiltered))
 }
 
 /// A push is a change of class 1, received now; a push-only source states no earlier time at which it took effect.

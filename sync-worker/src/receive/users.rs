@@ -58,14 +58,17 @@ pub(super) async fn patch(
     shared.changed(&source, &row, &query).await
 }
 
-pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
     let cause = cause(&source, "SCIM DELETE");
-    if shared.worker.directory.delete_user(&cause, shared.burst(&source), &id).await? {
-        shared.worker.metrics.committed(&cause);
-        Ok(no_content())
-    } else {
-        Err(Refusal::not_found())
-    }
+    let check = |current: &AccountRow| check_version(&headers, &current.version.to_string());
+    let gone = shared.worker.directory.delete_user(&cause, shared.burst(&source), &id, check).await?;
+    gone.ok_or_else(Refusal::not_found)??;
+    shared.worker.metrics.committed(&cause);
+    Ok(no_content())
 }
 
 pub(super) async fn read(
