@@ -181,13 +181,15 @@ async fn visible(
 /// The native id of the account that this user had before. Okta never deletes: it deactivates, then posts the same user anew.
 async fn returning(tx: &mut PgConnection, source: &str, facts: &AccountFacts) -> Result<Option<String>> {
     let rows = sqlx::query!(
-        "SELECT native_id, fact, tombstone, lower(user_name) IS NOT DISTINCT FROM lower($2) AS \"same_name!\"
+        "SELECT native_id, fact, tombstone, (unique_name = $4 OR lower(user_name) = lower($2)) IS TRUE AS \"same_name!\"
          FROM directory.accounts
-         WHERE source = $1 AND (lower(user_name) = lower($2) OR external_id = $3)
+         WHERE source = $1 AND (unique_name = $4 OR lower(user_name) = lower($2) OR external_id = $3)
          ORDER BY (tombstone IS NOT DISTINCT FROM 'hard'), changed_at DESC FOR UPDATE",
         source,
         facts.profile.user_name,
-        facts.external_id
+        facts.external_id,
+        // The database's lower() may know ASCII only.
+        facts.profile.user_name.as_ref().map(|name| name.to_lowercase())
     )
     .fetch_all(tx)
     .await?;

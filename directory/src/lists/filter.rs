@@ -76,6 +76,15 @@ impl Rows<'_> {
         of: Of,
     ) {
         match value {
+            Literal::String(wanted)
+                if matches!(of, Of::Resource) && op == Comparison::Eq && is_user_name(attribute) =>
+            {
+                // We lower these ourselves, for the database's lower() may know ASCII only.
+                query.push("(t.unique_name = ").push_bind(wanted.to_lowercase());
+                query.push(" OR (t.unique_name IS NULL AND ");
+                texts(query, "t.user_name", attribute.case_exact, op, wanted);
+                query.push("))");
+            }
             Literal::String(wanted) => {
                 let held = self.indexed(attribute, op, wanted, of).unwrap_or_else(|| self.text(attribute, of));
                 texts(query, &held, attribute.case_exact, op, wanted);
@@ -247,6 +256,10 @@ const MEMBERS: &str = "(SELECT a.native_id AS value, 'User' AS type, NULL::text 
                           WHERE m.group_id = t.id AND m.present AND a.source = t.source
                         UNION ALL SELECT child_reference, 'Group', NULL FROM directory.nested_groups WHERE parent_id = t.id
                         UNION ALL SELECT reference, 'User', NULL FROM directory.pending_members WHERE group_id = t.id) e";
+
+fn is_user_name(attribute: &Attribute) -> bool {
+    attribute.extension.is_none() && attribute.name == "userName" && attribute.sub.is_none()
+}
 
 fn elements(list: &str) -> String {
     format!("jsonb_array_elements(CASE jsonb_typeof({list}) WHEN 'array' THEN {list} ELSE '[]' END) e(v)")

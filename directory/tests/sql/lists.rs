@@ -275,6 +275,20 @@ async fn b1_33_pages_by_cursor_show_everybody_once_in_the_order_that_was_asked_f
 }
 
 #[tokio::test]
+async fn b1_16_user_names_compare_without_case_in_every_script() {
+    let world = World::new().await;
+    let row = world.create("okta", person("ZOË.Ångström@Пример.example")).await;
+    for name in ["zoë.ångström@пример.example", "Zoë.ångströM@ПРИМЕР.example"] {
+        assert_eq!(world.found("okta", &format!("userName eq \"{name}\"")).await, 1, "{name}");
+        assert_eq!(world.found("okta", &format!("userName ne \"{name}\"")).await, 0, "{name}");
+    }
+    assert_eq!(world.found("okta", "userName eq \"zoe.ångström@пример.example\"").await, 0);
+    world.set("okta", &row.native_id, lifecycle::Standing::Inactive).await;
+    let back = world.create("okta", person("zoë.ÅNGSTRÖM@пример.example")).await;
+    assert_eq!(back.native_id, row.native_id, "whoever returns is known by the name in any case");
+}
+
+#[tokio::test]
 async fn a_list_that_takes_too_long_is_given_up_and_leaves_its_connection_as_it_was() {
     let world = World::new().await;
     somebody(&world, 1).await;

@@ -186,6 +186,7 @@ fn known(resource: &str) -> &str {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use futures::StreamExt;
     use futures::stream;
