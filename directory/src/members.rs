@@ -88,8 +88,17 @@ impl Stated {
                 Ids::Only(_) | Ids::AllBut(_) => {}
             }
         }
-        let known = |reference: String| aliases.get(&reference).cloned().unwrap_or(reference);
-        let users: BTreeSet<String> = self.users.into_iter().map(known).collect();
+        let mut users = BTreeSet::new();
+        for reference in std::mem::take(&mut self.users) {
+            match aliases.get(&reference) {
+                None => drop(users.insert(reference)),
+                Some(native_id) => {
+                    // It may have been awaited by that name.
+                    self.out.users.insert(&reference);
+                    users.insert(native_id.clone());
+                }
+            }
+        }
         Self { users: users.into_iter().collect(), ..self }.settled()
     }
 
@@ -351,6 +360,6 @@ mod tests {
             MemberChange::Add(users(&["7", "E-7"])),
         ]);
         let stated = stated.under(&aliases);
-        assert_eq!((stated.users, stated.out.users), (vec!["7".to_owned()], only(&["8", "E-8"])));
+        assert_eq!((stated.users, stated.out.users), (vec!["7".to_owned()], only(&["8", "E-7", "E-8"])));
     }
 }

@@ -172,16 +172,20 @@ async fn b1_26_a_member_named_by_the_external_id_of_a_user_is_that_user() {
 #[tokio::test]
 async fn an_external_id_that_two_users_have_is_neither_of_them() {
     let world = World::new().await;
-    for name in ["ana", "ben"] {
-        world.create("okta", known_as("E-7", name)).await;
-    }
+    let ana = world.create("okta", known_as("E-7", "ana")).await;
+    let ben = world.create("okta", known_as("E-7", "ben")).await;
     world.create("hr", known_as("E-8", "eva")).await;
     let named = ["E-7", "E-8"].map(|name| (name.to_owned(), false));
     let staff = world.sync.create_group(&cause("okta"), &group("staff"), &named).await.unwrap();
     assert_eq!(members(&world, &staff).await, ["E-7", "E-8"], "nor one of another source");
-    world.create("okta", known_as("E-7", "cid")).await;
+    let cid = world.create("okta", known_as("E-7", "cid")).await;
     assert_eq!(members(&world, &staff).await, ["E-7", "E-8"], "nor whoever comes third");
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.memberships").await, 0);
+    for other in [ben, cid] {
+        assert!(world.delete("okta", PLENTY, &other.native_id).await);
+    }
+    patch(&world, &staff, MemberChange::Add(vec![named[0].clone()])).await;
+    assert_eq!(members(&world, &staff).await, sorted(&[&ana.native_id, &named[1].0]), "and awaited no more");
 }
 
 fn all_but(ids: &[&str]) -> scim::Ids {
