@@ -2,9 +2,10 @@
 //!
 //! The row of the group is locked by whoever calls these.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use scim::{Ids, Selection};
+use scim::Ids;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -38,7 +39,11 @@ pub(crate) struct Removed {
 /// What a call states with the accounts in place of names of theirs, and which references nobody is known by. Called before the group
 /// is locked: if there are some, the source's row is locked, so that nobody arrives between this look and the end of the
 /// transaction without being bound.
-pub(crate) async fn resolve(tx: &mut PgConnection, source: &str, stated: &Stated) -> Result<(Stated, Unknown)> {
+pub(crate) async fn resolve<'a>(
+    tx: &mut PgConnection,
+    source: &str,
+    stated: &'a Stated,
+) -> Result<(Cow<'a, Stated>, Unknown)> {
     let (mut unknown, mut aliases) = known_and_unknown(tx, source, stated).await?;
     if !unknown.users.is_empty() {
         // Each new account refers to its source, which this waits for and keeps out.
@@ -47,7 +52,8 @@ pub(crate) async fn resolve(tx: &mut PgConnection, source: &str, stated: &Stated
             .await?;
         (unknown, aliases) = known_and_unknown(tx, source, stated).await?;
     }
-    Ok((stated.clone().under(&aliases), unknown))
+    let stated = if aliases.is_empty() { Cow::Borrowed(stated) } else { Cow::Owned(stated.under(&aliases)) };
+    Ok((stated, unknown))
 }
 
 async fn known_and_unknown(
@@ -183,10 +189,10 @@ pub(crate) async fn delete(
 }
 
 /// Takes out awaited users, and groups.
-pub(crate) async fn remove_references(tx: &mut PgConnection, group: Uuid, out: &Selection) -> Result<u64> {
+pub(crate) async fn remove_references(tx: &mut PgConnection, group: Uuid, users: &Ids, groups: &Ids) -> Result<u64> {
     let mut rows = 0;
-    if out.users != Ids::none() {
-        let (references, but) = listed(&out.users);
+    if *users != Ids::none() {
+        let (references, but) = listed(users);
         rows += sqlx::query!(
             "DELETE FROM directory.pending_members p
              WHERE p.group_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)) <> $3",
@@ -198,8 +204,8 @@ pub(crate) async fn remove_references(tx: &mut PgConnection, group: Uuid, out: &
         .await?
         .rows_affected();
     }
-    if out.groups != Ids::none() {
-        let (references, but) = listed(&out.groups);
+    if *groups != Ids::none() {
+        let (references, but) = listed(groups);
         rows += sqlx::query!(
             "DELETE FROM directory.nested_groups n
              WHERE n.parent_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = n.child_reference)) <> $3",

@@ -79,9 +79,10 @@ impl Stated {
     }
 
     /// The same, where some references are names of accounts by which they have come to be known (reference → native id).
-    pub(crate) fn under(mut self, aliases: &HashMap<String, String>) -> Self {
+    pub(crate) fn under(&self, aliases: &HashMap<String, String>) -> Self {
+        let mut own = self.clone();
         for (reference, native_id) in aliases {
-            match &mut self.out.users {
+            match &mut own.out.users {
                 Ids::Only(ids) | Ids::AllBut(ids) if ids.contains(reference) => {
                     ids.insert(native_id.clone());
                 }
@@ -89,24 +90,23 @@ impl Stated {
             }
         }
         let mut users = BTreeSet::new();
-        for reference in std::mem::take(&mut self.users) {
+        for reference in std::mem::take(&mut own.users) {
             match aliases.get(&reference) {
                 None => drop(users.insert(reference)),
                 Some(native_id) => {
                     // It may have been awaited by that name.
-                    self.out.users.insert(&reference);
+                    own.out.users.insert(&reference);
                     users.insert(native_id.clone());
                 }
             }
         }
-        Self { users: users.into_iter().collect(), ..self }.settled()
+        Self { users: users.into_iter().collect(), ..own }.settled()
     }
 
-    /// Whoever is stated is not taken out; a stated user may turn out to be a group.
+    /// Whoever is stated is not taken out.
     fn settled(mut self) -> Self {
         for reference in &self.users {
             self.out.users.remove(reference);
-            self.out.groups.remove(reference);
         }
         for reference in &self.groups {
             self.out.groups.remove(reference);
@@ -186,7 +186,11 @@ impl Call<'_> {
             done.changed |= gone.rows > 0;
             left = gone.counted;
         }
-        done.changed |= member_rows::remove_references(tx, group, &stated.out).await? > 0;
+        let mut groups = stated.out.groups.clone();
+        for stated_as_user in &unknown.groups {
+            groups.remove(stated_as_user);
+        }
+        done.changed |= member_rows::remove_references(tx, group, &stated.out.users, &groups).await? > 0;
 
         let joined = self.join(tx, stated, unknown, left.len(), &mut done).await?;
         if let Some(plan) = held_before.filter(|_| !planned) {
