@@ -431,8 +431,9 @@ async fn b1_26_a_group_that_is_not_stated_to_be_one_is_no_user_to_come() {
     let inner = world.sync.create_group(&cause("okta"), &group("inner"), &[]).await.unwrap();
     let outer = world.sync.create_group(&cause("okta"), &group("outer"), &users(&[&inner.native_id])).await.unwrap();
     assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
-    patch(&world, &outer, MemberChange::Replace(users(&[&inner.native_id]))).await;
+    let again = patch(&world, &outer, MemberChange::Replace(users(&[&inner.native_id]))).await;
     assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
+    assert_eq!(again.revision, outer.revision, "the same set");
     patch(&world, &outer, MemberChange::Replace(vec![])).await;
     assert_eq!(world.sync.members(outer.id).await.unwrap(), []);
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
@@ -443,11 +444,14 @@ async fn a_deleted_user_who_is_named_and_then_returns_is_a_member() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
     world.delete("okta", PLENTY, &ana.native_id).await;
-    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &users(&[&ana.native_id])).await.unwrap();
-    let back = world.create("okta", person("ana")).await;
+    let twice = users(&[&ana.native_id, &"E-7".to_owned()]);
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &twice).await.unwrap();
+    let back = world.create("okta", known_as("E-7", "ana")).await;
     assert_eq!(back.native_id, ana.native_id);
     assert_eq!(world.sync.members(staff.id).await.unwrap(), [(ana.native_id, false)]);
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.memberships WHERE counted").await, 1);
+    let joined = world.history(ana.identity_id).await.into_iter().filter(|what| what == "membership.added").count();
+    assert_eq!(joined, 1, "named twice, and told once");
 }
 
 #[tokio::test]
