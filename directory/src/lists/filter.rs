@@ -245,7 +245,9 @@ impl Rows<'_> {
                       ORDER BY (e.v -> 'primary' = 'true'::jsonb) IS TRUE DESC, e.n LIMIT 1)"
                 )
             }
-            _ => "NULL::text".to_owned(),
+            // In the order in which they are sent; members are sent in any.
+            (from, Of::Row) => format!("(SELECT e.value FROM {from} ORDER BY e.display, e.value LIMIT 1)"),
+            (_, Of::Resource | Of::Text) => "NULL::text".to_owned(),
         }
     }
 }

@@ -81,6 +81,16 @@ async fn somebody(world: &World, n: usize) -> AccountRow {
     world.create("okta", facts).await
 }
 
+/// Puts some of them into groups. Returns who is in which.
+async fn in_groups(world: &World, everybody: &[AccountRow]) -> Vec<GroupOf> {
+    for (name, every) in [("staff", 2), ("admins", 5), ("Zoë's", 7)] {
+        let some: Vec<_> = everybody.iter().step_by(every).map(|row| (row.native_id.clone(), false)).collect();
+        world.sync.create_group(&cause("okta"), &group(name), &some).await.unwrap();
+    }
+    let ids: Vec<uuid::Uuid> = everybody.iter().map(|row| row.id).collect();
+    world.sync.groups_of(&ids).await.unwrap()
+}
+
 fn conditions() -> impl Strategy<Value = String> {
     let text = prop::sample::select(vec![
         "ana",
@@ -185,12 +195,7 @@ async fn b1_13_a_filter_finds_by_sql_exactly_whom_it_means() {
     for n in 0..24 {
         everybody.push(somebody(&world, n).await);
     }
-    for (name, every) in [("staff", 2), ("admins", 5), ("Zoë's", 7)] {
-        let some = everybody.iter().step_by(every).map(|row| (row.native_id.clone(), false)).collect::<Vec<_>>();
-        world.sync.create_group(&cause("okta"), &group(name), &some).await.unwrap();
-    }
-    let ids: Vec<uuid::Uuid> = everybody.iter().map(|row| row.id).collect();
-    let groups = world.sync.groups_of(&ids).await.unwrap();
+    let groups = in_groups(&world, &everybody).await;
     assert_eq!(groups.len(), 12 + 5 + 4);
     let (mut runner, strategy) = (TestRunner::deterministic(), conditions());
     let (mut some, mut parsed) = (0, 0);
@@ -231,15 +236,25 @@ async fn b1_33_pages_by_cursor_show_everybody_once_in_the_order_that_was_asked_f
     for n in 0..24 {
         everybody.push(somebody(&world, n).await);
     }
-    let sorts =
-        ["", "userName", "displayName", "name.familyName", "active", "emails", "meta.lastModified", "department"];
+    let groups = in_groups(&world, &everybody).await;
+    let sorts = [
+        "",
+        "userName",
+        "displayName",
+        "name.familyName",
+        "active",
+        "emails",
+        "meta.lastModified",
+        "department",
+        "groups",
+    ];
     for (by, descending) in sorts.into_iter().flat_map(|by| [(by, false), (by, true)]) {
         let order = if descending { "descending" } else { "ascending" };
         let pairs = [("sortBy", by), ("sortOrder", order)].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let sort: Option<Sort> = scim::Query::parse(ResourceType::User, pairs).unwrap().sort;
         let mut meant = everybody.clone();
         if let Some(sort) = &sort {
-            meant.sort_by(|one, other| sort.compare(&rendered(one, &[]), &rendered(other, &[])));
+            meant.sort_by(|one, other| sort.compare(&rendered(one, &groups), &rendered(other, &groups)));
         }
         let (mut pages, mut from) = (Vec::new(), From::Offset(0));
         let read = async |from| {
