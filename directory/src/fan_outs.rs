@@ -1,5 +1,8 @@
 //! Changes of more members than one transaction may have: the fact was committed with this row, and the effect follows in
-//! chunks, each a transaction with its events. A crash leaves the row, and it goes on from there.
+//! chunks, each a transaction with its events. A crash leaves the row, and it goes on from there. One that fails is left alone for a
+//! while, and holds up none of the others.
+
+use std::time::Duration;
 
 use lifecycle::{Class, GroupView};
 use sqlx::PgConnection;
@@ -7,7 +10,7 @@ use uuid::Uuid;
 
 use crate::apply::{CHUNK, Cause};
 use crate::members::tell;
-use crate::{Directory, Result};
+use crate::{Directory, Error, Result};
 
 /// (account, identity) of one chunk.
 #[derive(Debug, Default)]
@@ -65,32 +68,100 @@ pub(crate) async fn take(tx: &mut PgConnection, group: Uuid, mark: Uuid) -> Resu
     Ok(taken)
 }
 
+/// What came of the fan-out whose turn it was.
+#[derive(Debug)]
+pub enum FanOut {
+    /// So many members of it count now.
+    Worked(usize),
+    /// It is left alone for a while; others go on.
+    Failed {
+        id: Uuid,
+        group: Uuid,
+        error: Error,
+        /// It had not failed before, or for another reason.
+        news: bool,
+    },
+}
+
+/// How long a fan-out is left alone after so many failures in a row: 1, 2, 4, … seconds, five minutes at most.
+fn back_off(failures: i32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(300);
+    let doublings = u32::try_from(failures.max(1) - 1).unwrap_or_default();
+    2_u64.checked_pow(doublings).map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST))
+}
+
 impl Directory {
-    /// Whether there is something to work off.
+    /// Whether there is something to work off now.
     pub async fn fans_out(&self) -> Result<bool> {
-        Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM directory.fan_outs) AS "some!""#)
-            .fetch_one(&self.pool)
-            .await?)
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM directory.fan_outs WHERE due_at <= clock_timestamp()) AS "some!""#
+        )
+        .fetch_one(&self.pool)
+        .await?)
     }
 
-    /// Works off one chunk of the oldest fan-out, if there is one. Returns how many members that were; `None`: there is none.
-    pub async fn fan_out(&self) -> Result<Option<usize>> {
-        self.retrying(|| Box::pin(self.fan_out_chunk())).await
+    /// Works off one chunk of the fan-out that is due longest. `None`: none is due.
+    ///
+    /// # Errors
+    /// When the database is away, which is no fault of any fan-out.
+    pub async fn fan_out(&self) -> Result<Option<FanOut>> {
+        let Some(next) = sqlx::query!(
+            "SELECT id, group_id, failures FROM directory.fan_outs WHERE due_at <= clock_timestamp()
+             ORDER BY due_at, created_at, id LIMIT 1"
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        else {
+            return Ok(None);
+        };
+        match self.retrying(|| Box::pin(self.fan_out_chunk(next.id))).await {
+            Ok(count) => Ok(Some(FanOut::Worked(count))),
+            Err(error @ Error::Unavailable(_)) => Err(error),
+            Err(error) => {
+                let news = self.put_off(next.id, next.failures + 1, &error).await?;
+                Ok(Some(FanOut::Failed { id: next.id, group: next.group_id, error, news }))
+            }
+        }
     }
 
-    async fn fan_out_chunk(&self) -> Result<Option<usize>> {
+    /// Leaves a fan-out alone for a while. Whether it fails for another reason than before.
+    async fn put_off(&self, id: Uuid, failures: i32, error: &Error) -> Result<bool> {
+        let reason = match error {
+            Error::Statement(sqlx::Error::Database(db)) | Error::Conflict(sqlx::Error::Database(db)) => {
+                let (code, constraint) = (db.code().unwrap_or_default(), db.constraint().unwrap_or_default());
+                format!("{error}: {code} {constraint}").trim_end().to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Ok(sqlx::query_scalar!(
+            r#"UPDATE directory.fan_outs f SET failures = $2, error = $3, due_at = clock_timestamp() + make_interval(secs => $4)
+               FROM (SELECT id, error FROM directory.fan_outs WHERE id = $1 FOR UPDATE) AS before
+               WHERE f.id = before.id RETURNING before.error IS DISTINCT FROM $3 AS "news!""#,
+            id,
+            failures,
+            reason,
+            back_off(failures).as_secs_f64()
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .unwrap_or(false))
+    }
+
+    async fn fan_out_chunk(&self, id: Uuid) -> Result<usize> {
         let mut tx = self.pool.begin().await?;
         // Locking the group is what keeps two workers from one chunk, and a call from half of one.
         let Some(row) = sqlx::query!(
-            "SELECT f.id, f.lost_privileged, f.effective_at, f.received_at, f.trace,
+            "SELECT f.id, f.failures, f.lost_privileged, f.effective_at, f.received_at, f.trace,
                     g.id AS group_id, g.source, g.display_name, g.privileged
              FROM directory.fan_outs f JOIN directory.groups g ON g.id = f.group_id
-             ORDER BY f.created_at, f.id LIMIT 1 FOR NO KEY UPDATE OF g"
+             WHERE f.id = $1 FOR NO KEY UPDATE OF g",
+            id
         )
         .fetch_optional(&mut *tx)
         .await?
         else {
-            return Ok(None);
+            // Another worker has finished it.
+            return Ok(0);
         };
         let taken = take(&mut tx, row.group_id, row.id).await?;
         let cause = Cause {
@@ -109,9 +180,24 @@ impl Directory {
         let count = taken.left.len() + taken.joined.len();
         if count < CHUNK {
             sqlx::query!("DELETE FROM directory.fan_outs WHERE id = $1", row.id).execute(&mut *tx).await?;
+        } else if row.failures > 0 {
+            sqlx::query!("UPDATE directory.fan_outs SET failures = 0, error = NULL WHERE id = $1", row.id)
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         self.wake.pending.ring();
-        Ok(Some(count))
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fan_out_that_keeps_failing_is_tried_ever_more_rarely_and_never_given_up() {
+        let seconds = [0, 1, 2, 3, 9, 10, 500, i32::MAX].map(|failures| back_off(failures).as_secs());
+        assert_eq!(seconds, [1, 1, 2, 4, 256, 300, 300, 300]);
     }
 }

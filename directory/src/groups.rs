@@ -13,7 +13,7 @@ use crate::apply::Cause;
 use crate::events::{self, Draft, Head};
 use crate::member_rows::{self, Unknown};
 use crate::members::{Call, GroupBrake, MemberChange, Stated};
-use crate::{Directory, Result};
+use crate::{Directory, Result, memberships};
 
 /// One group as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -33,6 +33,14 @@ pub struct GroupRow {
     pub recorded_at: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
+}
+
+/// A group that an account is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOf {
+    pub account: Uuid,
+    pub native_id: String,
+    pub display_name: String,
 }
 
 /// What a change of a group came to.
@@ -67,6 +75,23 @@ impl Directory {
         Ok(rows.into_iter().map(|r| (r.reference, r.nested)).collect())
     }
 
+    /// The groups that these accounts are in as the source states it, by name: what a plan holds back is in none of them.
+    pub async fn groups_of(&self, accounts: &[Uuid]) -> Result<Vec<GroupOf>> {
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(sqlx::query_as!(
+            GroupOf,
+            "SELECT m.account_id AS account, g.native_id, g.display_name
+             FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+             WHERE m.account_id = ANY($1) AND m.present AND g.tombstone IS NULL
+             ORDER BY m.account_id, g.display_name, g.native_id",
+            accounts
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
     pub async fn create_group(
         &self,
         cause: &Cause,
@@ -79,7 +104,7 @@ impl Directory {
 
     async fn create(&self, cause: &Cause, facts: &GroupFacts, stated: &Stated) -> Result<GroupRow> {
         let mut tx = self.pool.begin().await?;
-        let unknown = member_rows::unknown(&mut tx, cause.source(), &stated.users).await?;
+        let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
         let privileged = self.sources.is_privileged(&facts.display_name);
         let row = sqlx::query!(
             "INSERT INTO directory.groups (id, source, native_id, external_id, display_name, privileged, attributes,
@@ -104,7 +129,7 @@ impl Directory {
         // Nobody can lose a group that was not there.
         let brake = GroupBrake { limits: Limits::default(), burst: 0 };
         let call = Call { directory: self, cause, brake, group: &view, lost: &view };
-        let done = call.apply(&mut tx, stated, &unknown).await?;
+        let done = call.apply(&mut tx, &stated, &unknown).await?;
         let created = find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
         tx.commit().await?;
         self.changed_group(done.fans_out);
@@ -134,7 +159,7 @@ impl Directory {
         stated: &Stated,
     ) -> Result<Option<Result<GroupChange, E>>> {
         let mut tx = self.pool.begin().await?;
-        let unknown = member_rows::unknown(&mut tx, cause.source(), &stated.users).await?;
+        let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
         let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
         let facts = match facts(&current) {
             Ok(facts) => facts,
@@ -169,7 +194,7 @@ impl Directory {
         // Renamed out of privilege in the same breath, it was still a privileged group that they lost.
         let lost = GroupView { privileged: privileged || current.privileged, ..view.clone() };
         let call = Call { directory: self, cause, brake, group: &view, lost: &lost };
-        let done = call.apply(&mut tx, stated, &unknown).await?;
+        let done = call.apply(&mut tx, &stated, &unknown).await?;
         if updated || done.changed {
             sqlx::query!(
                 "UPDATE directory.groups SET revision = revision + 1, changed_at = clock_timestamp() WHERE id = $1",
@@ -222,6 +247,7 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
+        leave_parents(&mut tx, &row).await?;
         tx.commit().await?;
         self.changed_group(done.fans_out);
         Ok(Some(Ok(GroupChange { row, held: done.held })))
@@ -251,6 +277,19 @@ impl Directory {
             self.wake.fan_outs.ring();
         }
     }
+}
+
+/// Takes a group that was deleted out of the groups that it was in.
+async fn leave_parents(tx: &mut PgConnection, row: &GroupRow) -> Result<()> {
+    let parents = sqlx::query_scalar!(
+        "DELETE FROM directory.nested_groups n USING directory.groups g
+         WHERE n.child_reference = $2 AND g.id = n.parent_id AND g.source = $1 RETURNING g.id",
+        row.source,
+        row.native_id
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    memberships::seen_anew(tx, &parents).await
 }
 
 fn head(id: Uuid, version: i64, last_urgent: i64, last_bulk: i64, recorded_at: DateTime<Utc>) -> Head {

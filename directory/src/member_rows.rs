@@ -2,6 +2,10 @@
 //!
 //! The row of the group is locked by whoever calls these.
 
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use scim::Ids;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -32,18 +36,60 @@ pub(crate) struct Removed {
     pub waiting: u64,
 }
 
-/// Which of these references nobody is known by. Called before the group is locked: if there are some, the source's row is
-/// locked, so that nobody arrives between this look and the end of the transaction without being bound.
-pub(crate) async fn unknown(tx: &mut PgConnection, source: &str, users: &[String]) -> Result<Unknown> {
-    let mut unknown = look_up(tx, source, users).await?;
+/// What a call states with the accounts in place of names of theirs, and which references nobody is known by. Called before the group
+/// is locked: if there are some, the source's row is locked, so that nobody arrives between this look and the end of the
+/// transaction without being bound.
+pub(crate) async fn resolve<'a>(
+    tx: &mut PgConnection,
+    source: &str,
+    stated: &'a Stated,
+) -> Result<(Cow<'a, Stated>, Unknown)> {
+    let (mut unknown, mut aliases) = known_and_unknown(tx, source, stated).await?;
     if !unknown.users.is_empty() {
         // Each new account refers to its source, which this waits for and keeps out.
         sqlx::query!("SELECT id FROM directory.sources WHERE name = $1 FOR UPDATE", source)
             .fetch_optional(&mut *tx)
             .await?;
-        unknown = look_up(tx, source, users).await?;
+        (unknown, aliases) = known_and_unknown(tx, source, stated).await?;
     }
-    Ok(unknown)
+    let stated = if aliases.is_empty() { Cow::Borrowed(stated) } else { Cow::Owned(stated.under(&aliases)) };
+    Ok((stated, unknown))
+}
+
+async fn known_and_unknown(
+    tx: &mut PgConnection,
+    source: &str,
+    stated: &Stated,
+) -> Result<(Unknown, HashMap<String, String>)> {
+    let mut unknown = look_up(tx, source, &stated.users).await?;
+    let mut references = stated.singled_out();
+    references.extend_from_slice(&unknown.users);
+    let aliases = aliases(tx, source, &references).await?;
+    unknown.users.retain(|reference| !aliases.contains_key(reference));
+    Ok((unknown, aliases))
+}
+
+/// Which of these references are no ids but the `externalId` of exactly one account, by its native id. Two of them could not be told
+/// apart.
+async fn aliases(tx: &mut PgConnection, source: &str, references: &[String]) -> Result<HashMap<String, String>> {
+    if references.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"SELECT r AS "reference!", min(a.native_id) AS "native_id!"
+           FROM UNNEST($2::text[]) AS r JOIN directory.accounts a ON a.source = $1 AND a.external_id = r
+           WHERE a.tombstone IS DISTINCT FROM 'hard'
+             AND NOT EXISTS (SELECT FROM directory.accounts n WHERE n.source = $1 AND n.native_id = r
+                             AND n.tombstone IS DISTINCT FROM 'hard')
+             AND NOT EXISTS (SELECT FROM directory.groups g WHERE g.source = $1 AND g.native_id = r
+                             AND g.tombstone IS NULL)
+           GROUP BY r HAVING count(DISTINCT a.id) = 1"#,
+        source,
+        references
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.reference, row.native_id)).collect())
 }
 
 async fn look_up(tx: &mut PgConnection, source: &str, users: &[String]) -> Result<Unknown> {
@@ -83,15 +129,15 @@ pub(crate) async fn restore(tx: &mut PgConnection, source: &str, group: Uuid, us
     Ok(done.rows_affected())
 }
 
-/// Takes out whom the call leaves out, or, of a list, whom it names. Members wait for `mark`.
+/// Takes these users out. Members wait for `mark`.
 pub(crate) async fn mark_removed(
     tx: &mut PgConnection,
     source: &str,
     group: Uuid,
-    stated: &Stated,
+    out: &Ids,
     mark: Uuid,
 ) -> Result<Removed> {
-    let named = if stated.replaces { &stated.users } else { &stated.removed };
+    let (named, but) = listed(out);
     let row = sqlx::query!(
         r#"WITH named AS MATERIALIZED (
                SELECT a.id FROM UNNEST($3::text[]) AS r JOIN directory.accounts a ON a.source = $2 AND a.native_id = r),
@@ -107,23 +153,24 @@ pub(crate) async fn mark_removed(
            SELECT (SELECT count(*) FROM never) AS "never!", (SELECT count(*) FROM waits) AS "waits!""#,
         group,
         source,
-        named,
+        &named,
         mark,
-        stated.replaces
+        but
     )
     .fetch_one(&mut *tx)
     .await?;
     let waiting = row.waits.unsigned_abs();
-    let references = if stated.replaces {
-        keep_references(tx, group, stated).await?
-    } else {
-        remove_references(tx, group, named).await?
-    };
-    Ok(Removed { rows: row.never.unsigned_abs() + waiting + references, waiting })
+    Ok(Removed { rows: row.never.unsigned_abs() + waiting, waiting })
 }
 
 /// Takes out the members of these references.
-pub(crate) async fn delete(tx: &mut PgConnection, source: &str, group: Uuid, references: &[String]) -> Result<Rows> {
+pub(crate) async fn delete(
+    tx: &mut PgConnection,
+    source: &str,
+    group: Uuid,
+    references: &BTreeSet<String>,
+) -> Result<Rows> {
+    let references: Vec<String> = references.iter().cloned().collect();
     let gone = sqlx::query!(
         "DELETE FROM directory.memberships m USING directory.accounts a
          WHERE m.group_id = $1 AND a.id = m.account_id AND a.source = $2 AND a.native_id = ANY($3)
@@ -131,58 +178,54 @@ pub(crate) async fn delete(tx: &mut PgConnection, source: &str, group: Uuid, ref
          RETURNING a.id, a.identity_id, m.present, m.counted",
         group,
         source,
-        references
+        &references
     )
     .fetch_all(&mut *tx)
     .await?;
-    let awaited = remove_references(tx, group, references).await?;
     Ok(Rows {
-        rows: gone.iter().filter(|r| r.present).count() as u64 + awaited,
+        rows: gone.iter().filter(|r| r.present).count() as u64,
         counted: gone.into_iter().filter(|r| r.counted).map(|r| (r.id, r.identity_id)).collect(),
     })
 }
 
-/// Removes awaited users and groups of these references.
-async fn remove_references(tx: &mut PgConnection, group: Uuid, references: &[String]) -> Result<u64> {
-    let awaited = sqlx::query!(
-        "DELETE FROM directory.pending_members WHERE group_id = $1 AND reference = ANY($2)",
-        group,
-        references
-    )
-    .execute(&mut *tx)
-    .await?;
-    let nested = sqlx::query!(
-        "DELETE FROM directory.nested_groups WHERE parent_id = $1 AND child_reference = ANY($2)",
-        group,
-        references
-    )
-    .execute(tx)
-    .await?;
-    Ok(awaited.rows_affected() + nested.rows_affected())
+/// Takes out awaited users, and groups.
+pub(crate) async fn remove_references(tx: &mut PgConnection, group: Uuid, users: &Ids, groups: &Ids) -> Result<u64> {
+    let mut rows = 0;
+    if *users != Ids::none() {
+        let (references, but) = listed(users);
+        rows += sqlx::query!(
+            "DELETE FROM directory.pending_members p
+             WHERE p.group_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)) <> $3",
+            group,
+            &references,
+            but
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+    }
+    if *groups != Ids::none() {
+        let (references, but) = listed(groups);
+        rows += sqlx::query!(
+            "DELETE FROM directory.nested_groups n
+             WHERE n.parent_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = n.child_reference)) <> $3",
+            group,
+            &references,
+            but
+        )
+        .execute(tx)
+        .await?
+        .rows_affected();
+    }
+    Ok(rows)
 }
 
-/// Removes awaited users and groups that the call leaves out.
-async fn keep_references(tx: &mut PgConnection, group: Uuid, stated: &Stated) -> Result<u64> {
-    let awaited = sqlx::query!(
-        "DELETE FROM directory.pending_members p
-         WHERE p.group_id = $1 AND NOT EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)",
-        group,
-        &stated.users
-    )
-    .execute(&mut *tx)
-    .await?;
-    // A user that is stated may turn out to be a group.
-    let nested = sqlx::query!(
-        "DELETE FROM directory.nested_groups n
-         WHERE n.parent_id = $1 AND n.child_reference <> ALL($2)
-           AND NOT EXISTS (SELECT FROM UNNEST($3::text[]) AS r WHERE r = n.child_reference)",
-        group,
-        &stated.groups,
-        &stated.users
-    )
-    .execute(tx)
-    .await?;
-    Ok(awaited.rows_affected() + nested.rows_affected())
+/// The ids, and whether all but these are meant.
+fn listed(ids: &Ids) -> (Vec<String>, bool) {
+    match ids {
+        Ids::Only(ids) => (ids.iter().cloned().collect(), false),
+        Ids::AllBut(ids) => (ids.iter().cloned().collect(), true),
+    }
 }
 
 /// Stores members that are yet to come, and groups.

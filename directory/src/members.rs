@@ -1,9 +1,10 @@
 //! What one call does to the set of a group's members: the fact at once; its effect at once, in chunks, or after a person.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use lifecycle::brake::{Counts, Limits, Reason};
 use lifecycle::{Class, GroupView};
+use scim::{Ids, Selection};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ pub enum MemberChange {
     /// (reference, is a group)
     Add(Vec<(String, bool)>),
     Remove(Vec<String>),
+    RemoveSelected(Selection),
     RemoveAll,
     Replace(Vec<(String, bool)>),
 }
@@ -32,51 +34,91 @@ pub struct GroupBrake {
 }
 
 /// The last word of a call's operations on each reference.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stated {
-    /// Whoever is not named is no member.
-    pub replaces: bool,
+    /// Who is a member, each once.
     pub users: Vec<String>,
     pub groups: Vec<String>,
-    pub removed: Vec<String>,
+    /// Who is none. Never one of the above.
+    pub out: Selection,
 }
 
 impl Stated {
     pub(crate) fn of(changes: &[MemberChange]) -> Self {
-        let mut replaces = false;
         let mut named: HashMap<&str, bool> = HashMap::new();
-        let mut removed: HashSet<&str> = HashSet::new();
+        let mut out = Selection { users: Ids::none(), groups: Ids::none() };
         for change in changes {
-            let members = match change {
-                MemberChange::Add(members) => members.as_slice(),
-                MemberChange::Replace(members) => {
-                    replaces = true;
+            match change {
+                MemberChange::Add(_) => {}
+                MemberChange::Replace(_) | MemberChange::RemoveAll => {
                     named.clear();
-                    members.as_slice()
-                }
-                MemberChange::RemoveAll => {
-                    replaces = true;
-                    named.clear();
-                    &[]
+                    out = Selection { users: Ids::all(), groups: Ids::all() };
                 }
                 MemberChange::Remove(references) => {
                     for reference in references {
                         named.remove(reference.as_str());
-                        removed.insert(reference);
+                        out.users.insert(reference);
+                        out.groups.insert(reference);
                     }
-                    &[]
                 }
-            };
-            for (reference, nested) in members {
-                removed.remove(reference.as_str());
-                named.insert(reference, *nested);
+                MemberChange::RemoveSelected(selection) => {
+                    let is_of = |nested| if nested { &selection.groups } else { &selection.users };
+                    named.retain(|reference, nested| !is_of(*nested).contains(reference));
+                    out = Selection {
+                        users: out.users.or(selection.users.clone()),
+                        groups: out.groups.or(selection.groups.clone()),
+                    };
+                }
+            }
+            if let MemberChange::Add(members) | MemberChange::Replace(members) = change {
+                named.extend(members.iter().map(|(reference, nested)| (reference.as_str(), *nested)));
             }
         }
-        if replaces {
-            removed.clear();
-        }
         let of = |nested| named.iter().filter(move |(_, n)| **n == nested).map(|(r, _)| (*r).to_owned()).collect();
-        Self { replaces, users: of(false), groups: of(true), removed: removed.into_iter().map(str::to_owned).collect() }
+        Self { users: of(false), groups: of(true), out }.settled()
+    }
+
+    /// The same, where some references are names of accounts by which they have come to be known (reference → native id).
+    pub(crate) fn under(&self, aliases: &HashMap<String, String>) -> Self {
+        let mut own = self.clone();
+        for (reference, native_id) in aliases {
+            match &mut own.out.users {
+                Ids::Only(ids) | Ids::AllBut(ids) if ids.contains(reference) => {
+                    ids.insert(native_id.clone());
+                }
+                Ids::Only(_) | Ids::AllBut(_) => {}
+            }
+        }
+        let mut users = BTreeSet::new();
+        for reference in std::mem::take(&mut own.users) {
+            match aliases.get(&reference) {
+                None => drop(users.insert(reference)),
+                Some(native_id) => {
+                    // It may have been awaited by that name.
+                    own.out.users.insert(&reference);
+                    users.insert(native_id.clone());
+                }
+            }
+        }
+        Self { users: users.into_iter().collect(), ..own }.settled()
+    }
+
+    /// Whoever is stated is not taken out.
+    fn settled(mut self) -> Self {
+        for reference in &self.users {
+            self.out.users.remove(reference);
+        }
+        for reference in &self.groups {
+            self.out.groups.remove(reference);
+        }
+        self
+    }
+
+    /// Users who are taken out, or alone are not, by a name of their own: not because they are stated.
+    pub(crate) fn singled_out(&self) -> Vec<String> {
+        let stated: HashSet<&String> = self.users.iter().collect();
+        let (Ids::Only(ids) | Ids::AllBut(ids)) = &self.out.users;
+        ids.iter().filter(|id| !stated.contains(id)).cloned().collect()
     }
 }
 
@@ -106,7 +148,7 @@ pub(crate) struct Call<'a> {
 type Pair = (Uuid, Uuid);
 
 impl Call<'_> {
-    /// `awaited` and `nested` come from [`member_rows::unknown`].
+    /// `stated` and `unknown` come from [`member_rows::resolve`].
     pub(crate) async fn apply(
         &self,
         tx: &mut PgConnection,
@@ -116,14 +158,17 @@ impl Call<'_> {
         let (group, source) = (self.group.id, self.cause.source());
         let held_before = group_plans::held(tx, group).await?;
         let long = self.brake.burst.min(CHUNK as u64);
-        let planned = stated.replaces || stated.removed.len() as u64 > long;
+        let planned = match &stated.out.users {
+            Ids::AllBut(_) => true,
+            Ids::Only(ids) => ids.len() as u64 > long,
+        };
         let mut done = Outcome::default();
         let mut left: Vec<Pair> = Vec::new();
 
         if planned {
             let back = member_rows::restore(tx, source, group, &stated.users).await?;
             let holds = Uuid::now_v7();
-            let gone = member_rows::mark_removed(tx, source, group, stated, holds).await?;
+            let gone = member_rows::mark_removed(tx, source, group, &stated.out.users, holds).await?;
             done.changed |= back > 0 || gone.rows > 0;
             if gone.waiting > 0 || held_before.is_some() {
                 let leaves = Uuid::now_v7();
@@ -134,11 +179,18 @@ impl Call<'_> {
                     left = fan_outs::take(tx, group, leaves).await?.left;
                 }
             }
-        } else if !stated.removed.is_empty() {
-            let gone = member_rows::delete(tx, source, group, &stated.removed).await?;
+        } else if let Ids::Only(ids) = &stated.out.users
+            && !ids.is_empty()
+        {
+            let gone = member_rows::delete(tx, source, group, ids).await?;
             done.changed |= gone.rows > 0;
             left = gone.counted;
         }
+        let mut groups = stated.out.groups.clone();
+        for stated_as_user in &unknown.groups {
+            groups.remove(stated_as_user);
+        }
+        done.changed |= member_rows::remove_references(tx, group, &stated.out.users, &groups).await? > 0;
 
         let joined = self.join(tx, stated, unknown, left.len(), &mut done).await?;
         if let Some(plan) = held_before.filter(|_| !planned) {
@@ -266,6 +318,14 @@ mod tests {
         ids.iter().map(|id| ((*id).to_owned(), false)).collect()
     }
 
+    fn only(ids: &[&str]) -> Ids {
+        Ids::Only(ids.iter().map(|id| (*id).to_owned()).collect())
+    }
+
+    fn all_but(ids: &[&str]) -> Ids {
+        Ids::AllBut(ids.iter().map(|id| (*id).to_owned()).collect())
+    }
+
     #[test]
     fn the_last_operation_on_a_member_is_what_counts() {
         let stated = Stated::of(&[
@@ -273,16 +333,37 @@ mod tests {
             MemberChange::Add(users(&["a", "c"])),
             MemberChange::Remove(vec!["c".to_owned()]),
         ]);
-        let mut removed = stated.removed.clone();
-        removed.sort();
-        assert_eq!((stated.replaces, stated.users, removed), (false, vec!["a".into()], vec!["b".into(), "c".into()]));
+        assert_eq!((stated.users, stated.out.users), (vec!["a".to_owned()], only(&["b", "c"])));
 
         let stated = Stated::of(&[
             MemberChange::Add(users(&["a"])),
             MemberChange::RemoveAll,
             MemberChange::Add(vec![("b".to_owned(), true)]),
         ]);
-        assert!(stated.replaces && stated.users.is_empty() && stated.removed.is_empty());
-        assert_eq!(stated.groups, ["b"]);
+        assert_eq!(stated.out, Selection { users: all_but(&[]), groups: all_but(&["b"]) });
+        assert_eq!((stated.users, stated.groups), (vec![], vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn what_a_filter_takes_out_stays_out_unless_it_is_added_afterwards() {
+        let everybody_but_b = MemberChange::RemoveSelected(Selection { users: all_but(&["b"]), groups: only(&[]) });
+        let stated = Stated::of(&[
+            MemberChange::Add(vec![("a".to_owned(), false), ("g".to_owned(), true)]),
+            everybody_but_b,
+            MemberChange::Add(users(&["c"])),
+        ]);
+        assert_eq!((stated.users, stated.groups), (vec!["c".to_owned()], vec!["g".to_owned()]));
+        assert_eq!(stated.out, Selection { users: all_but(&["b", "c"]), groups: only(&[]) });
+    }
+
+    #[test]
+    fn a_name_of_an_account_is_the_account_whether_it_joins_or_leaves() {
+        let aliases = HashMap::from([("E-7".to_owned(), "7".to_owned()), ("E-8".to_owned(), "8".to_owned())]);
+        let stated = Stated::of(&[
+            MemberChange::Remove(vec!["E-7".to_owned(), "E-8".to_owned()]),
+            MemberChange::Add(users(&["7", "E-7"])),
+        ]);
+        let stated = stated.under(&aliases);
+        assert_eq!((stated.users, stated.out.users), (vec!["7".to_owned()], only(&["8", "E-7", "E-8"])));
     }
 }

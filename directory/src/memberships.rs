@@ -129,7 +129,7 @@ async fn ensure(
         .collect())
 }
 
-/// Binds members that were named before these accounts arrived, by native id or external id.
+/// Binds members that were named before these accounts arrived, by native id, or by an external id that no other account has.
 pub(crate) async fn bind_pending(
     tx: &mut PgConnection,
     cause: &Cause,
@@ -138,28 +138,32 @@ pub(crate) async fn bind_pending(
     if arrived.is_empty() {
         return Ok(Vec::new());
     }
-    let mut waiting: HashMap<String, (Uuid, Uuid)> = HashMap::new();
-    for (account, identity, facts) in arrived {
-        for reference in [Some(&facts.native_id), facts.external_id.as_ref()].into_iter().flatten() {
-            waiting.insert(reference.clone(), (*account, *identity));
-        }
-    }
+    let external = arrived.iter().filter_map(|(a, i, facts)| Some((facts.external_id.clone()?, (*a, *i))));
+    let mut waiting: HashMap<String, (Uuid, Uuid)> = external.collect();
+    waiting.extend(arrived.iter().map(|(a, i, facts)| (facts.native_id.clone(), (*a, *i))));
     let references: Vec<String> = waiting.keys().cloned().collect();
+    let native: Vec<String> = arrived.iter().map(|(_, _, facts)| facts.native_id.clone()).collect();
     let bound = sqlx::query!(
         "DELETE FROM directory.pending_members p USING directory.groups g
          WHERE p.reference = ANY($1) AND g.id = p.group_id AND g.source = $2
+           AND (p.reference = ANY($3) OR 1 = (SELECT count(*) FROM directory.accounts a
+                WHERE a.source = $2 AND a.external_id = p.reference AND a.tombstone IS DISTINCT FROM 'hard'))
          RETURNING p.group_id, p.reference, g.display_name, g.privileged",
         &references,
-        cause.source()
+        cause.source(),
+        &native
     )
     .fetch_all(&mut *tx)
     .await?;
-    let pairs: Vec<(Uuid, Uuid)> = bound.iter().map(|b| (b.group_id, waiting[&b.reference].0)).collect();
-    insert(tx, &pairs).await?;
-    let groups: Vec<Uuid> = bound.iter().map(|b| b.group_id).collect();
-    seen_anew(tx, &groups).await?;
+    // One account may have been named twice.
+    let pairs: BTreeSet<(Uuid, Uuid)> = bound.iter().map(|b| (b.group_id, waiting[&b.reference].0)).collect();
+    insert(tx, &pairs.into_iter().collect::<Vec<_>>()).await?;
+    let groups: BTreeSet<Uuid> = bound.iter().map(|b| b.group_id).collect();
+    seen_anew(tx, &groups.into_iter().collect::<Vec<_>>()).await?;
+    let mut told = HashSet::new();
     Ok(bound
         .into_iter()
+        .filter(|b| told.insert((b.group_id, waiting[&b.reference].0)))
         .map(|b| MembershipChange {
             identity: waiting[&b.reference].1,
             group: GroupView { id: b.group_id, name: b.display_name, privileged: b.privileged },
@@ -209,8 +213,8 @@ pub(crate) async fn leave_all(
         .collect())
 }
 
-/// These groups read otherwise than before: their members changed by what happened to a user.
-async fn seen_anew(tx: &mut PgConnection, groups: &[Uuid]) -> Result<()> {
+/// These groups read otherwise than before: their members changed by what happened to a user or to another group.
+pub(crate) async fn seen_anew(tx: &mut PgConnection, groups: &[Uuid]) -> Result<()> {
     if groups.is_empty() {
         return Ok(());
     }

@@ -73,12 +73,21 @@ impl Directory {
         .await
     }
 
-    /// Deletes an account for good. Whether there was one.
-    pub async fn delete_user(&self, cause: &Cause, burst: Burst, native_id: &str) -> Result<bool> {
+    /// Deletes an account for good. `check` sees it as it is and may refuse. `None`: there was none.
+    pub async fn delete_user<E: Send>(
+        &self,
+        cause: &Cause,
+        burst: Burst,
+        native_id: &str,
+        check: impl Fn(&AccountRow) -> Result<(), E> + Sync,
+    ) -> Result<Option<Result<(), E>>> {
         self.retrying(|| {
             async {
                 let mut tx = self.pool.begin().await?;
-                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(false) };
+                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
+                if let Err(refusal) = check(&current) {
+                    return Ok(Some(Err(refusal)));
+                }
                 let dangerous = Standing::Gone.is_dangerous_after(current.counted);
                 let held = dangerous && self.waits(cause, Mode::Push(burst));
                 sqlx::query!(
@@ -97,7 +106,7 @@ impl Directory {
                 settle(&mut tx, &self.sources, cause, touched).await?;
                 tx.commit().await?;
                 self.wake.pending.ring();
-                Ok(true)
+                Ok(Some(Ok(())))
             }
             .boxed()
         })
@@ -173,13 +182,15 @@ async fn visible(
 /// The native id of the account that this user had before. Okta never deletes: it deactivates, then posts the same user anew.
 async fn returning(tx: &mut PgConnection, source: &str, facts: &AccountFacts) -> Result<Option<String>> {
     let rows = sqlx::query!(
-        "SELECT native_id, fact, tombstone, lower(user_name) IS NOT DISTINCT FROM lower($2) AS \"same_name!\"
+        "SELECT native_id, fact, tombstone, (unique_name = $4 OR lower(user_name) = lower($2)) IS TRUE AS \"same_name!\"
          FROM directory.accounts
-         WHERE source = $1 AND (lower(user_name) = lower($2) OR external_id = $3)
+         WHERE source = $1 AND (unique_name = $4 OR lower(user_name) = lower($2) OR external_id = $3)
          ORDER BY (tombstone IS NOT DISTINCT FROM 'hard'), changed_at DESC FOR UPDATE",
         source,
         facts.profile.user_name,
-        facts.external_id
+        facts.external_id,
+        // The database's lower() may know ASCII only.
+        facts.profile.user_name.as_ref().map(|name| name.to_lowercase())
     )
     .fetch_all(tx)
     .await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Directory, Result, instant};
+use crate::{Directory, Result, instant, plans};
 
 /// A revocation with what each downstream has answered.
 #[derive(Debug, Clone, Serialize)]
@@ -120,6 +120,13 @@ impl Directory {
             dialect: r.dialect,
         })
         .collect())
+    }
+
+    /// Notes how many plans of a source that pushes wait for a person: its own, and those of its groups.
+    pub async fn note_held(&self, source: &str) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        plans::note_held(&mut tx, source).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Notes who a source that pushes seems to be.

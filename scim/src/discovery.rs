@@ -207,9 +207,13 @@ mod tests {
     #[test]
     fn what_is_dropped_is_not_advertised() {
         let names: Vec<_> = attributes(USER).iter().map(|one| one["name"].clone()).collect();
-        for dropped in ["password", "groups", "id", "meta"] {
+        for dropped in ["password", "id", "meta"] {
             assert!(!names.contains(&dropped.into()), "{dropped}");
         }
+        let groups = attributes(USER).into_iter().find(|one| one["name"] == "groups").unwrap();
+        assert_eq!(groups["mutability"], "readOnly");
+        let subs = groups["subAttributes"].as_array().unwrap();
+        assert!(subs.iter().all(|sub| sub["mutability"] == "readOnly"), "{groups}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use error::{Error, Result, ScimType};
 pub use filter::Filter;
 pub use group::{Group, MemberRef};
 pub use limits::check_json;
-pub use patch::{GroupPatch, MembersOp, Patch};
+pub use patch::{GroupPatch, Ids, MembersOp, Patch, Selection};
 pub use path::{AttributePath, Path};
 pub use query::{Page, Query, Sort};
 pub use schema::ResourceType;

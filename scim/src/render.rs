@@ -19,9 +19,24 @@ pub struct Meta<'a> {
     pub location: &'a str,
 }
 
-/// A canonical user, ready to be sent.
-pub fn user(resource: &Value, meta: &Meta<'_>) -> Value {
-    complete(ResourceType::User, resource, meta)
+/// A group that a user is in, as `groups` of the user shows it (RFC 7643 §4.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The `id` of the group.
+    pub value: String,
+    pub display: String,
+    /// The URI of the group.
+    pub location: String,
+}
+
+/// A canonical user, ready to be sent. `groups` are left out if there are none.
+pub fn user(resource: &Value, meta: &Meta<'_>, groups: &[Membership]) -> Value {
+    let mut user = complete(ResourceType::User, resource, meta);
+    if !groups.is_empty() {
+        let group = |group: &Membership| json!({ "value": group.value, "$ref": group.location, "display": group.display, "type": "direct" });
+        user["groups"] = groups.iter().map(group).collect();
+    }
+    user
 }
 
 /// A canonical group, ready to be sent. `members` are left out if `None`: they are never needed to answer a change.
@@ -101,8 +116,16 @@ mod tests {
             "userName": "Ana",
             schema::ENTERPRISE: {"department": "R&D"},
         });
-        assert_eq!(user(&resource, &META), sent);
-        assert_eq!(user(&json!({"userName": "Ana"}), &META)["schemas"], json!([schema::USER]));
+        assert_eq!(user(&resource, &META, &[]), sent);
+        assert_eq!(user(&json!({"userName": "Ana"}), &META, &[])["schemas"], json!([schema::USER]));
+    }
+
+    #[test]
+    fn a_user_is_sent_with_the_groups_it_is_in() {
+        let location = "https://scim.example.com/v2/Groups/1".to_owned();
+        let groups = [Membership { value: "1".to_owned(), display: "Sales".to_owned(), location: location.clone() }];
+        let sent = json!([{"value": "1", "$ref": location, "display": "Sales", "type": "direct"}]);
+        assert_eq!(user(&json!({"userName": "Ana"}), &META, &groups)["groups"], sent);
     }
 
     #[test]

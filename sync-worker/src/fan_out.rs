@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use directory::FanOut;
 use tokio_util::sync::CancellationToken;
 
 use crate::SyncWorker;
@@ -33,12 +34,23 @@ impl SyncWorker {
     async fn work_off(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             match self.directory.fan_out().await {
-                Ok(Some(_)) => {}
+                Ok(Some(FanOut::Worked(_))) => {}
+                Ok(Some(FanOut::Failed { id, group, error, news })) => {
+                    self.metrics.fan_out_failed();
+                    if news {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            fan_out.id = %id,
+                            group.id = %group,
+                            "a chunk of a fan-out could not be worked off; it is tried again, others go on"
+                        );
+                    }
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "a chunk of a fan-out could not be worked off; trying again"
+                        "fan-outs could not be worked off; trying again"
                     );
                     return;
                 }

@@ -14,6 +14,7 @@ pub const RUNS: &str = "leaver_source_runs";
 pub const HELD: &str = "leaver_plans_held";
 pub const PARKED: &str = "leaver_records_parked";
 pub const SCIM_REQUESTS: &str = "leaver_scim_requests";
+pub const FAN_OUT_FAILURES: &str = "leaver_fan_out_failures";
 pub const SCIM_QUIRKS: &str = "leaver_scim_quirks";
 
 /// Seconds since the hop before, by hop (as in `identity trace`) and by where. One metric of the whole way, so it comes from
@@ -34,6 +35,7 @@ pub struct Metrics {
     parked: Family<BySource, Counter>,
     scim: Family<BySourceAndOutcome, Counter>,
     quirks: Family<BySourceAndQuirk, Counter>,
+    fan_out_failures: Counter,
 }
 
 fn seconds() -> Histogram {
@@ -78,6 +80,7 @@ impl Metrics {
             parked: Family::default(),
             scim: Family::default(),
             quirks: Family::default(),
+            fan_out_failures: Counter::default(),
         };
         registry.register(
             SOURCE_LAG_SECONDS,
@@ -92,6 +95,11 @@ impl Metrics {
             SCIM_QUIRKS,
             "Requests of a shape outside of the standard that was understood all the same",
             metrics.quirks.clone(),
+        );
+        registry.register(
+            FAN_OUT_FAILURES,
+            "Chunks of large changes of groups that could not be worked off and are tried again",
+            metrics.fan_out_failures.clone(),
         );
         metrics
     }
@@ -109,6 +117,10 @@ impl Metrics {
 
     pub(crate) fn run(&self, source: &str, outcome: &str) {
         self.runs.get_or_create(&of(source, outcome)).inc();
+    }
+
+    pub(crate) fn fan_out_failed(&self) {
+        self.fan_out_failures.inc();
     }
 
     pub(crate) fn held(&self, source: &str) {

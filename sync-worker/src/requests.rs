@@ -104,8 +104,7 @@ impl SyncWorker {
         let plan = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
         self.metrics.held(&source.name);
         tracing::warn!(source.name = source.name, plan.id = %plan, reasons = %reason, "a plan is held for a person");
-        self.directory.set_source_status(&source.name, "held", Some("1 plan"), None, false, false).await?;
-        Ok(())
+        self.directory.note_held(&source.name).await
     }
 
     async fn carry_out(self: &Arc<Self>, request: &Request) -> directory::Result<()> {

@@ -133,6 +133,7 @@ async fn b1_09_a_full_push_of_members_is_a_difference(scim: &Client<'_>) {
 async fn b1_10_groups_by_put_keep_their_members(scim: &Client<'_>) {
     let a = scim.user("b10a").await;
     let group = scim.group("b10", &[]).await;
+    assert_eq!(scim.list(&format!("/Users/{a}")).await.get("groups"), None);
     let put = json!({"schemas": [GROUP], "displayName": "b10", "members": [{"value": a, "display": "A"}]});
     scim.send("PUT", &format!("/Groups/{group}"), put).await.expect_status(200);
     assert_eq!(scim.members(&group).await, std::slice::from_ref(&a));
@@ -147,7 +148,32 @@ async fn b1_11_a_group_patch_is_answered_without_its_members(scim: &Client<'_>) 
     let group = scim.group("b11", &[&a]).await;
     let path = format!("/Groups/{group}");
     let renamed = scim.patch(&path, json!({"op": "replace", "value": {"id": group, "displayName": "b11!"}})).await;
-    assert_eq!(renamed.expect_status(204).body, "");
+    let renamed = renamed.expect_status(204);
+    assert_eq!(
+        (renamed.body.as_str(), &renamed.headers["etag"]),
+        ("", &scim.scim.raw("GET", &path, None).await.headers["etag"])
+    );
+    // Whoever says what to show of it is shown it.
+    let rename = json!({"schemas": [PATCH], "Operations": [{"op": "replace", "path": "displayName", "value": "b11!"}]});
+    let whole = json!({"schemas": [GROUP], "displayName": "b11!", "members": [{"value": a}]});
+    for (method, path, body) in [
+        ("PATCH", format!("{path}?excludedAttributes=members"), rename),
+        ("PUT", format!("{path}?attributes=displayName"), whole.clone()),
+        (
+            "POST",
+            "/Groups?excludedAttributes=members".to_owned(),
+            json!({"displayName": "b11!", "members": [{"value": a}]}),
+        ),
+    ] {
+        let answer = scim.send(method, &path, body).await;
+        let shown = answer.json();
+        assert_eq!((&shown["displayName"], shown.get("members")), (&"b11!".into(), None), "{method} {}", answer.body);
+        if method == "POST" {
+            scim.scim.raw("DELETE", &format!("/Groups/{}", text(&shown["id"])), None).await.expect_status(204);
+        }
+    }
+    let all = scim.send("PUT", &format!("{path}?attributes=members"), whole).await.expect_status(200).json();
+    assert_eq!((&all["members"][0]["value"], all.get("displayName")), (&a.into(), None));
     let read = scim.list(&format!("{path}?excludedAttributes=members")).await;
     assert_eq!((&read["displayName"], read.get("members")), (&"b11!".into(), None));
     let found = scim.list("/Groups?filter=displayName%20eq%20%22B11!%22&excludedAttributes=members").await;
@@ -323,6 +349,7 @@ async fn b1_30_discovery_is_honest(scim: &Client<'_>) {
             assert_eq!(scim.list(&format!("{path}/{id}")).await["id"], id);
         }
     }
+    scim.scim.raw("GET", "/Schemas?filter=id%20pr", None).await.expect_status(403);
     scim.scim.raw("GET", "/Me", None).await.expect_status(501);
     scim.scim.raw("GET", "/Nothing", None).await.expect_status(404);
     scim.scim.raw("DELETE", "/Schemas", None).await.expect_status(405);
@@ -334,13 +361,22 @@ async fn b1_31_versions(scim: &Client<'_>) {
     let read = scim.scim.get(&id).await;
     let first = read.headers["etag"].to_str().unwrap().to_owned();
     assert_eq!(read.json()["meta"]["version"], first);
-    let unchanged = scim.scim.with("GET", &path, ("if-none-match", &first), None).await.expect_status(304);
+    let alone = format!("{path}?excludedAttributes=groups");
+    let unchanged = scim.scim.with("GET", &alone, ("if-none-match", &first), None).await.expect_status(304);
     assert_eq!((unchanged.body.as_str(), unchanged.headers["etag"].to_str().unwrap()), ("", first.as_str()));
+    let group = scim.group("b31 group", &[&id]).await;
+    let joined = scim.scim.with("GET", &path, ("if-none-match", &first), None).await.expect_status(200).json();
+    let location = text(&scim.list(&format!("/Groups/{group}")).await["meta"]["location"]);
+    let shown = json!([{"value": group, "$ref": location, "display": "b31 group", "type": "direct"}]);
+    assert_eq!(joined["groups"], shown, "a version says nothing of groups");
+    let found = scim.list("/Users?filter=userName%20eq%20%22b31%22&attributes=groups").await;
+    assert_eq!(found["Resources"][0]["groups"], shown);
     let title =
         json!({"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": "T"}]}).to_string();
     scim.scim.with("PATCH", &path, ("if-match", &first), Some(title.clone())).await.expect_status(200);
     scim.scim.with("PATCH", &path, ("if-match", &first), Some(title)).await.expect_status(412);
-    scim.scim.with("GET", &path, ("if-none-match", &first), None).await.expect_status(200);
+    scim.scim.with("DELETE", &path, ("if-match", &first), None).await.expect_status(412);
+    scim.scim.with("GET", &alone, ("if-none-match", &first), None).await.expect_status(200);
 }
 
 async fn b1_32_bulk(scim: &Client<'_>) {
@@ -382,6 +418,10 @@ async fn b1_33_pages_by_cursor(scim: &Client<'_>) {
     assert_eq!((found.join(" "), cursor.as_str()), ("b33-4 b33-3 b33-2 b33-1 b33-0".to_owned(), ""));
     let page = scim.list(&format!("/Users?{query}&cursor=")).await;
     let cursor = text(&page["nextCursor"]);
+    let second = scim.list(&format!("/Users?{query}&cursor={cursor}")).await;
+    let back = scim.list(&format!("/Users?{query}&cursor={}", text(&second["previousCursor"]))).await;
+    assert_eq!((ids(&back), &back["nextCursor"]), (ids(&page), &cursor.as_str().into()));
+    assert_eq!((page.get("previousCursor"), back.get("previousCursor")), (None, None), "nothing is before the first");
     let other = scim.scim.raw("GET", &format!("/Users?count=2&cursor={cursor}"), None).await;
     refused(other, 400, "invalidCursor");
     refused(scim.scim.raw("GET", "/Users?cursor=made-up", None).await, 400, "invalidCursor");

@@ -76,6 +76,15 @@ impl Rows<'_> {
         of: Of,
     ) {
         match value {
+            Literal::String(wanted)
+                if matches!(of, Of::Resource) && op == Comparison::Eq && is_user_name(attribute) =>
+            {
+                // We lower these ourselves, for the database's lower() may know ASCII only.
+                query.push("(t.unique_name = ").push_bind(wanted.to_lowercase());
+                query.push(" OR (t.unique_name IS NULL AND ");
+                texts(query, "t.user_name", attribute.case_exact, op, wanted);
+                query.push("))");
+            }
             Literal::String(wanted) => {
                 let held = self.indexed(attribute, op, wanted, of).unwrap_or_else(|| self.text(attribute, of));
                 texts(query, &held, attribute.case_exact, op, wanted);
@@ -142,6 +151,7 @@ impl Rows<'_> {
         match (of, attribute.name) {
             (Of::Text, "value") => "e.v".to_owned(),
             (Of::Row, name @ ("value" | "type" | "display")) => format!("e.{name}"),
+            (Of::Row, "$ref") => "e.location".to_owned(),
             (Of::Text | Of::Row, _) => "NULL::text".to_owned(),
             (Of::Element, name) => format!("(e.v ->> {})", literal(name)),
             (Of::Resource, name) if attribute.extension.is_none() => match (name, attribute.sub) {
@@ -207,9 +217,22 @@ impl Rows<'_> {
                 (both, Of::Text)
             }
             (ResourceType::Group, "members") if core => (MEMBERS.to_owned(), Of::Row),
-            (ResourceType::User, "groups") if core => (MEMBERSHIPS.to_owned(), Of::Row),
+            (ResourceType::User, "groups") if core => (self.memberships(), Of::Row),
             _ => (elements(&self.path(attribute, "->")), Of::Element),
         }
+    }
+
+    /// As [`crate::Directory::groups_of`] reads them.
+    fn memberships(&self) -> String {
+        let users = self.location;
+        let groups = users.strip_suffix(ResourceType::User.endpoint()).unwrap_or(users).to_owned();
+        let groups = literal(&(groups + ResourceType::Group.endpoint()));
+        format!(
+            "(SELECT g.native_id AS value, 'direct' AS type, g.display_name AS display,
+                     {groups} || '/' || g.native_id AS location
+              FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+              WHERE m.account_id = t.id AND m.present AND g.tombstone IS NULL) e"
+        )
     }
 
     /// What a list counts by where it is sorted: its primary value, or else its first.
@@ -222,7 +245,9 @@ impl Rows<'_> {
                       ORDER BY (e.v -> 'primary' = 'true'::jsonb) IS TRUE DESC, e.n LIMIT 1)"
                 )
             }
-            _ => "NULL::text".to_owned(),
+            // In the order in which they are sent; members are sent in any.
+            (from, Of::Row) => format!("(SELECT e.value FROM {from} ORDER BY e.display, e.value LIMIT 1)"),
+            (_, Of::Resource | Of::Text) => "NULL::text".to_owned(),
         }
     }
 }
@@ -234,9 +259,9 @@ const MEMBERS: &str = "(SELECT a.native_id AS value, 'User' AS type, NULL::text 
                         UNION ALL SELECT child_reference, 'Group', NULL FROM directory.nested_groups WHERE parent_id = t.id
                         UNION ALL SELECT reference, 'User', NULL FROM directory.pending_members WHERE group_id = t.id) e";
 
-const MEMBERSHIPS: &str = "(SELECT g.native_id AS value, 'direct' AS type, g.display_name AS display
-                              FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-                              WHERE m.account_id = t.id AND m.present AND g.tombstone IS NULL) e";
+fn is_user_name(attribute: &Attribute) -> bool {
+    attribute.extension.is_none() && attribute.name == "userName" && attribute.sub.is_none()
+}
 
 fn elements(list: &str) -> String {
     format!("jsonb_array_elements(CASE jsonb_typeof({list}) WHEN 'array' THEN {list} ELSE '[]' END) e(v)")

@@ -3,6 +3,8 @@
 mod filter;
 mod order;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use scim::{Filter, ResourceType, Sort};
 use sqlx::postgres::PgRow;
@@ -16,7 +18,7 @@ use filter::Rows;
 use order::Order;
 
 /// How long a list may take. Nobody waits for more, and a filter that no index serves must not keep a worker.
-const LONGEST: &str = "SET LOCAL statement_timeout = '3s'";
+pub const LIST_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is asked for.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct ListQuery<'a> {
     pub count: i64,
     /// The address below which the resources are, as in `meta.location`.
     pub location: &'a str,
+    /// In whole milliseconds, of each of its statements; [`LIST_WITHIN`] but for tests.
+    pub within: Duration,
 }
 
 /// Where a page begins.
@@ -38,6 +42,8 @@ pub enum From {
     Offset(i64),
     /// After this row.
     After(Uuid),
+    /// So that it ends before this row.
+    Before(Uuid),
 }
 
 /// A page.
@@ -48,6 +54,8 @@ pub struct List<T> {
     pub total: i64,
     /// The last row of this page, if others follow.
     pub next: Option<Uuid>,
+    /// The first row of this page, if others go before.
+    pub previous: Option<Uuid>,
 }
 
 const USERS: &str =
@@ -59,7 +67,7 @@ const GROUPS: &str =
     t.revision, t.last_urgent, t.last_bulk, t.recorded_at, t.created_at, t.changed_at";
 
 impl Directory {
-    /// A page of the users of a source. `None`: the row after which it should begin is not one of them.
+    /// A page of the users of a source. `None`: the row that it should begin after, or end before, is not one of them.
     ///
     /// # Errors
     /// [`Error::TooCostly`] besides the usual.
@@ -72,7 +80,7 @@ impl Directory {
         };
         let Some(list) = self.list::<Raw>(&table, query).await? else { return Ok(None) };
         let rows = list.rows.into_iter().map(AccountRow::try_from).collect::<Result<_>>()?;
-        Ok(Some(List { rows, total: list.total, next: list.next }))
+        Ok(Some(List { rows, total: list.total, next: list.next, previous: list.previous }))
     }
 
     /// The same of its groups.
@@ -95,7 +103,10 @@ impl Directory {
         query: &ListQuery<'_>,
     ) -> Result<Option<List<T>>> {
         let mut tx = self.pool.begin().await?;
-        sqlx::raw_sql(LONGEST).execute(&mut *tx).await?;
+        let within = query.within.as_millis().to_string();
+        sqlx::query_scalar!(r#"SELECT set_config('statement_timeout', $1, true) AS "within!""#, within)
+            .fetch_one(&mut *tx)
+            .await?;
         let list = table.page(&mut tx, query).await.map_err(|error| match &error {
             // `query_canceled`: it is our own limit, for nobody else cancels.
             Error::Statement(sqlx::Error::Database(db)) if db.code().as_deref() == Some("57014") => Error::TooCostly,
@@ -119,20 +130,20 @@ impl Table<'_> {
         tx: &mut PgConnection,
         query: &ListQuery<'_>,
     ) -> Result<Option<List<T>>> {
-        let order = Order::new(&self.rows, query.sort);
+        let order = Order::new(&self.rows, query.sort, matches!(query.from, From::Before(_)));
         let total: i64 = self.select("count(*)", query).build_query_scalar().fetch_one(&mut *tx).await?;
         let mut page = self.select(&format!("{}, t.id AS row_id", self.columns), query);
         match query.from {
             From::Offset(offset) => {
                 if query.count == 0 || total <= offset {
-                    return Ok(Some(List { rows: Vec::new(), total, next: None }));
+                    return Ok(Some(List { rows: Vec::new(), total, next: None, previous: None }));
                 }
                 order.push(&mut page);
                 page.push(" OFFSET ").push_bind(offset);
             }
-            From::After(id) => {
+            From::After(id) | From::Before(id) => {
                 let Some(place) = self.place(tx, query.source, id, &order).await? else { return Ok(None) };
-                order.push_after(&mut page, place.0.as_deref(), place.1, id);
+                order.push_beyond(&mut page, place.0.as_deref(), place.1, id);
                 order.push(&mut page);
             }
         }
@@ -143,9 +154,20 @@ impl Table<'_> {
         if more {
             found.pop();
         }
-        let next = found.last().filter(|_| more).map(|row| row.try_get("row_id")).transpose()?;
+        // The row that the page was asked for by stands on its other side.
+        let (before, after) = match query.from {
+            From::Offset(offset) => (offset > 0, more),
+            From::After(_) => (true, more),
+            From::Before(_) => {
+                found.reverse();
+                (more, true)
+            }
+        };
+        let id_of = |row: Option<&PgRow>| row.map(|row| row.try_get("row_id")).transpose();
+        let next = id_of(found.last().filter(|_| after))?;
+        let previous = id_of(found.first().filter(|_| before))?;
         let rows = found.iter().map(T::from_row).collect::<Result<_, _>>()?;
-        Ok(Some(List { rows, total, next }))
+        Ok(Some(List { rows, total, next, previous }))
     }
 
     fn select(&self, what: &str, query: &ListQuery<'_>) -> QueryBuilder<Postgres> {

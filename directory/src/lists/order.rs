@@ -1,4 +1,5 @@
-//! The order of a list, the same on every page: what is asked for, then when a resource was created, then its id.
+//! The order of a list, the same on every page: what is asked for, then when a resource was created, then its id. A page before a row
+//! is read in the opposite order.
 
 use chrono::{DateTime, Utc};
 use scim::Sort;
@@ -10,11 +11,14 @@ use super::filter::Rows;
 pub(super) struct Order {
     /// An expression of type text; what has no value is null, comes last, and first in descending order.
     key: Option<String>,
+    /// Of the key, as it is read.
     descending: bool,
+    /// Whether all is read in the opposite order.
+    backwards: bool,
 }
 
 impl Order {
-    pub(super) fn new(rows: &Rows<'_>, sort: Option<Sort>) -> Self {
+    pub(super) fn new(rows: &Rows<'_>, sort: Option<Sort>, backwards: bool) -> Self {
         let key = sort.map(|Sort { by, .. }| match rows.time_of(&by) {
             Some(time) => format!(
                 "to_char(date_trunc('milliseconds', {time}) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
@@ -25,7 +29,7 @@ impl Order {
                 format!("nullif({text}, '') COLLATE \"C\"")
             }
         });
-        Self { key, descending: sort.is_some_and(|sort| sort.descending) }
+        Self { key, descending: sort.is_some_and(|sort| sort.descending) != backwards, backwards }
     }
 
     pub(super) fn key(&self) -> &str {
@@ -37,11 +41,11 @@ impl Order {
         if let Some(key) = &self.key {
             query.push(format!("{key} {}, ", if self.descending { "DESC NULLS FIRST" } else { "ASC NULLS LAST" }));
         }
-        query.push("t.created_at, t.id");
+        query.push(if self.backwards { "t.created_at DESC, t.id DESC" } else { "t.created_at, t.id" });
     }
 
-    /// Only what follows the row at this place.
-    pub(super) fn push_after(
+    /// Only what is read after the row at this place.
+    pub(super) fn push_beyond(
         &self,
         query: &mut QueryBuilder<Postgres>,
         value: Option<&str>,
@@ -49,7 +53,7 @@ impl Order {
         id: Uuid,
     ) {
         query.push(" AND ");
-        let Some(key) = &self.key else { return later(query, created, id) };
+        let Some(key) = &self.key else { return self.tie(query, created, id) };
         query.push("(");
         match value {
             Some(value) => {
@@ -67,11 +71,13 @@ impl Order {
                 query.push(format!("({key} IS NULL AND "));
             }
         }
-        later(query, created, id);
+        self.tie(query, created, id);
         query.push("))");
     }
-}
 
-fn later(query: &mut QueryBuilder<Postgres>, created: DateTime<Utc>, id: Uuid) {
-    query.push("(t.created_at, t.id) > (").push_bind(created).push(", ").push_bind(id).push(")");
+    /// Of those that count by the same.
+    fn tie(&self, query: &mut QueryBuilder<Postgres>, created: DateTime<Utc>, id: Uuid) {
+        let beyond = if self.backwards { "<" } else { ">" };
+        query.push(format!("(t.created_at, t.id) {beyond} (")).push_bind(created).push(", ").push_bind(id).push(")");
+    }
 }

@@ -35,7 +35,7 @@ async fn what_goes_beyond_the_burst_waits_and_is_approved_as_a_plan() {
     for person in &people[..3] {
         deactivate(&world, person, TWO).await;
     }
-    assert!(world.sync.delete_user(&cause("okta"), TWO, &people[3].native_id).await.unwrap());
+    assert!(world.delete("okta", TWO, &people[3].native_id).await);
     let mut states = Vec::new();
     for person in &people {
         states.push(world.identity(person.identity_id).await.state);

@@ -110,7 +110,8 @@ async fn the_most_urgent_of_what_waits_sets_the_class() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
     let mass = directory::Cause { class: lifecycle::Class::Mass, ..cause("okta") };
-    world.sync.delete_user(&mass, PLENTY, &ana.native_id).await.unwrap();
+    let any = |_: &directory::AccountRow| Ok::<_, std::convert::Infallible>(());
+    world.sync.delete_user(&mass, PLENTY, &ana.native_id, any).await.unwrap().unwrap().unwrap();
     let event = world.told_of(ana.identity_id).await.pop().unwrap().event_id;
     decide_all(&world, &[event]).await;
     assert_eq!(delivery(&world, ana.identity_id, WEB).await["class"], 2);

@@ -105,6 +105,29 @@ async fn b1_09_a_replacement_beyond_the_brake_holds_who_leaves_and_applies_the_r
 }
 
 #[tokio::test]
+async fn b1_09_a_filter_that_takes_most_of_a_group_is_held_like_a_replacement() {
+    let stage = Stage::new("admins").await;
+    let all_but_one = scim::Ids::AllBut([stage.ids[4].clone()].into());
+    let selected = scim::Selection { users: all_but_one, groups: scim::Ids::none() };
+    let plan = stage.say(MemberChange::RemoveSelected(selected)).await.held.unwrap();
+    stage.read(&[4]).await;
+    assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
+    assert_eq!(stage.world.sync.approve(plan, "ciso").await.unwrap().applied, 4);
+    assert_eq!(stage.in_force().await, [4]);
+}
+
+#[tokio::test]
+async fn a_plan_of_the_source_and_one_of_a_group_are_two() {
+    let stage = Stage::new("admins").await;
+    stage.say(MemberChange::RemoveAll).await.held.unwrap();
+    stage.world.sync.hold(&cause("okta"), None, &Counts::default(), &[], 0, "").await.unwrap();
+    stage.world.sync.note_held("okta").await.unwrap();
+    let statuses = stage.world.console.source_statuses().await.unwrap();
+    let okta = statuses.iter().find(|s| s.name == "okta").unwrap();
+    assert_eq!((okta.state.as_str(), okta.note.as_deref()), ("held", Some("2 plans")));
+}
+
+#[tokio::test]
 async fn b1_09_a_replacement_within_the_brake_applies_at_once() {
     let stage = Stage::new("admins").await;
     let done = stage.say(MemberChange::Replace(stage.some(&[0, 1, 2, 5]))).await;

@@ -144,6 +144,81 @@ async fn a_member_named_before_its_user_is_bound_when_the_user_arrives() {
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
 }
 
+fn known_as(external: &str, name: &str) -> AccountFacts {
+    AccountFacts { external_id: Some(external.to_owned()), ..person(name) }
+}
+
+#[tokio::test]
+async fn b1_26_a_member_named_by_the_external_id_of_a_user_is_that_user() {
+    let world = World::new().await;
+    let ana = world.create("okta", known_as("E-7", "ana")).await;
+    let ben = world.create("okta", known_as("E-8", "ben")).await;
+    let named = vec![("E-7".to_owned(), false), (ana.native_id.clone(), false)];
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &named).await.unwrap();
+    assert_eq!(members(&world, &staff).await, sorted(&[&ana.native_id]), "twice the same is once");
+    assert_eq!(world.history(ana.identity_id).await, ["identity.created", "membership.added"]);
+    let [e7, e8] = ["E-7".to_owned(), "E-8".to_owned()];
+    patch(&world, &staff, MemberChange::Replace(users(&[&e7, &e8]))).await;
+    assert_eq!(members(&world, &staff).await, sorted(&[&ana.native_id, &ben.native_id]));
+    patch(&world, &staff, MemberChange::Remove(vec![e7])).await;
+    assert_eq!(members(&world, &staff).await, sorted(&[&ben.native_id]), "and taken out by the same name");
+    let all_but_ben = scim::Selection { users: all_but(&["E-8"]), groups: scim::Ids::none() };
+    patch(&world, &staff, MemberChange::RemoveSelected(all_but_ben)).await;
+    assert_eq!(members(&world, &staff).await, sorted(&[&ben.native_id]));
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
+    world.assert_clean_ledger().await;
+}
+
+#[tokio::test]
+async fn an_external_id_that_two_users_have_is_neither_of_them() {
+    let world = World::new().await;
+    let ana = world.create("okta", known_as("E-7", "ana")).await;
+    let ben = world.create("okta", known_as("E-7", "ben")).await;
+    world.create("hr", known_as("E-8", "eva")).await;
+    let named = ["E-7", "E-8"].map(|name| (name.to_owned(), false));
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &named).await.unwrap();
+    assert_eq!(members(&world, &staff).await, ["E-7", "E-8"], "nor one of another source");
+    let cid = world.create("okta", known_as("E-7", "cid")).await;
+    assert_eq!(members(&world, &staff).await, ["E-7", "E-8"], "nor whoever comes third");
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.memberships").await, 0);
+    for other in [ben, cid] {
+        assert!(world.delete("okta", PLENTY, &other.native_id).await);
+    }
+    patch(&world, &staff, MemberChange::Add(vec![named[0].clone()])).await;
+    assert_eq!(members(&world, &staff).await, sorted(&[&ana.native_id, &named[1].0]), "and awaited no more");
+}
+
+fn all_but(ids: &[&str]) -> scim::Ids {
+    scim::Ids::AllBut(ids.iter().map(|id| (*id).to_owned()).collect())
+}
+
+#[tokio::test]
+async fn members_are_removed_by_what_they_are() {
+    let world = World::new().await;
+    let (ana, ben) = (world.create("okta", person("ana")).await, world.create("okta", person("ben")).await);
+    let inner = world.sync.create_group(&cause("okta"), &group("inner"), &[]).await.unwrap();
+    let late = "E-7".to_owned();
+    let (ana, ben, inner) = (&ana.native_id, &ben.native_id, &inner.native_id);
+    let everything = [users(&[ana, ben, &late]), vec![(inner.clone(), true)]].concat();
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &everything).await.unwrap();
+    let none = scim::Ids::none;
+    for (users, groups, left) in [
+        (all_but(&[]), none(), vec![inner]),
+        (none(), all_but(&[]), vec![ana, ben, &late]),
+        (all_but(&[ana]), all_but(&[ana]), vec![ana]),
+        (all_but(&[&late]), none(), vec![&late, inner]),
+        (none(), all_but(&[inner]), vec![ana, ben, &late, inner]),
+        (scim::Ids::Only([ana.clone(), inner.clone()].into()), none(), vec![ben, &late, inner]),
+    ] {
+        let selected = scim::Selection { users, groups };
+        let before = patch(&world, &staff, MemberChange::Replace(everything.clone())).await;
+        let after = patch(&world, &staff, MemberChange::RemoveSelected(selected.clone())).await;
+        assert_eq!(members(&world, &staff).await, sorted(&left), "{selected:?}");
+        assert_eq!(after.revision > before.revision, left.len() < 4, "{selected:?}");
+    }
+    world.assert_clean_ledger().await;
+}
+
 #[tokio::test]
 async fn a_pending_member_that_is_removed_is_no_longer_awaited() {
     let world = World::new().await;
@@ -166,6 +241,20 @@ async fn a_group_in_a_group_is_stored_and_removed_by_its_id() {
     assert_eq!(world.sync.members(outer.id).await.unwrap(), nested, "once");
     patch(&world, &outer, MemberChange::Remove(vec![inner.native_id])).await;
     assert_eq!(world.sync.members(outer.id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_deleted_group_leaves_the_groups_that_it_was_in() {
+    let world = World::new().await;
+    let inner = world.sync.create_group(&cause("okta"), &group("inner"), &[]).await.unwrap();
+    let nested = vec![(inner.native_id.clone(), true)];
+    let outer = world.sync.create_group(&cause("okta"), &group("outer"), &nested).await.unwrap();
+    let elsewhere = world.sync.create_group(&cause("hr"), &group("outer"), &nested).await.unwrap();
+    assert!(delete(&world, &inner).await);
+    assert_eq!(world.sync.members(outer.id).await.unwrap(), []);
+    let after = world.sync.group("okta", &outer.native_id).await.unwrap().unwrap();
+    assert!(after.revision > outer.revision, "a reader sees another group than before");
+    assert_eq!(world.sync.members(elsewhere.id).await.unwrap(), nested, "another source means another group");
 }
 
 #[tokio::test]
@@ -213,7 +302,7 @@ async fn the_memberships_of_an_inactive_user_are_kept_and_of_a_deleted_one_are_n
     world.set("okta", &ana.native_id, Standing::Inactive).await;
     assert_eq!(members(&world, &admins).await, sorted(&[&ana.native_id]));
 
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    world.delete("okta", PLENTY, &ana.native_id).await;
     assert_eq!(members(&world, &admins).await, Vec::<String>::new());
     let back = world.create("okta", person("ana")).await;
     assert_eq!(back.native_id, ana.native_id);
@@ -264,7 +353,7 @@ async fn b1_28_only_what_a_reader_sees_is_a_new_revision() {
     }
     patch(&world, &staff, MemberChange::Add(users(&[bob]))).await;
     let before = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
-    world.sync.delete_user(&cause("okta"), PLENTY, bob).await.unwrap();
+    world.delete("okta", PLENTY, bob).await;
     let after = world.sync.group("okta", &staff.native_id).await.unwrap().unwrap().revision;
     assert!(after > before, "a member is gone with its user");
 }
@@ -331,11 +420,8 @@ async fn b1_26_a_member_that_arrives_while_it_is_named_is_bound() {
     });
     let mut ids = futures::future::join_all(pairs).await;
     ids.sort();
-    // Named after it had arrived, an external id is nobody's: those wait. Nobody is both, and nobody is lost.
-    let seen = members(&world, &staff).await;
-    assert_eq!(seen.len(), 16);
-    let bound = seen.iter().filter(|id| ids.contains(id)).count() as i64;
-    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 16 - bound);
+    assert_eq!(members(&world, &staff).await, ids, "whoever came first");
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
     world.assert_clean_ledger().await;
 }
 
@@ -345,8 +431,9 @@ async fn b1_26_a_group_that_is_not_stated_to_be_one_is_no_user_to_come() {
     let inner = world.sync.create_group(&cause("okta"), &group("inner"), &[]).await.unwrap();
     let outer = world.sync.create_group(&cause("okta"), &group("outer"), &users(&[&inner.native_id])).await.unwrap();
     assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
-    patch(&world, &outer, MemberChange::Replace(users(&[&inner.native_id]))).await;
+    let again = patch(&world, &outer, MemberChange::Replace(users(&[&inner.native_id]))).await;
     assert_eq!(world.sync.members(outer.id).await.unwrap(), [(inner.native_id.clone(), true)]);
+    assert_eq!(again.revision, outer.revision, "the same set");
     patch(&world, &outer, MemberChange::Replace(vec![])).await;
     assert_eq!(world.sync.members(outer.id).await.unwrap(), []);
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.pending_members").await, 0);
@@ -356,12 +443,15 @@ async fn b1_26_a_group_that_is_not_stated_to_be_one_is_no_user_to_come() {
 async fn a_deleted_user_who_is_named_and_then_returns_is_a_member() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
-    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &users(&[&ana.native_id])).await.unwrap();
-    let back = world.create("okta", person("ana")).await;
+    world.delete("okta", PLENTY, &ana.native_id).await;
+    let twice = users(&[&ana.native_id, &"E-7".to_owned()]);
+    let staff = world.sync.create_group(&cause("okta"), &group("staff"), &twice).await.unwrap();
+    let back = world.create("okta", known_as("E-7", "ana")).await;
     assert_eq!(back.native_id, ana.native_id);
     assert_eq!(world.sync.members(staff.id).await.unwrap(), [(ana.native_id, false)]);
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM directory.memberships WHERE counted").await, 1);
+    let joined = world.history(ana.identity_id).await.into_iter().filter(|what| what == "membership.added").count();
+    assert_eq!(joined, 1, "named twice, and told once");
 }
 
 #[tokio::test]

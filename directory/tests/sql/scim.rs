@@ -14,8 +14,8 @@ async fn a_deleted_user_is_gone_for_the_client_and_departed_for_us() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
     assert_eq!(ana.id.to_string(), ana.native_id, "the SCIM id is the account's own");
-    assert!(world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap());
-    assert!(!world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap(), "once");
+    assert!(world.delete("okta", PLENTY, &ana.native_id).await);
+    assert!(!world.delete("okta", PLENTY, &ana.native_id).await, "once");
     assert!(world.sync.user("okta", &ana.native_id).await.unwrap().is_none());
     assert_eq!(world.found("okta", "id pr").await, 0);
     assert_eq!(world.identity(ana.identity_id).await.state, "departed");
@@ -25,7 +25,7 @@ async fn a_deleted_user_is_gone_for_the_client_and_departed_for_us() {
 async fn a_user_who_returns_gets_the_id_and_the_identity_of_before() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    world.delete("okta", PLENTY, &ana.native_id).await;
     let back = world.create("okta", person("ANA")).await;
     assert_eq!((back.native_id, back.identity_id), (ana.native_id.clone(), ana.identity_id));
     let identity = world.identity(ana.identity_id).await;
@@ -76,7 +76,7 @@ async fn the_same_user_posted_many_times_at_once_becomes_one_account() {
 async fn a_returning_user_posted_twice_at_once_comes_back_once() {
     let world = World::new().await;
     let ana = world.create("okta", person("ana")).await;
-    world.sync.delete_user(&cause("okta"), PLENTY, &ana.native_id).await.unwrap();
+    world.delete("okta", PLENTY, &ana.native_id).await;
     let (one, two) = (fresh(person("ana")), fresh(person("ana")));
     let okta = cause("okta");
     let (one, two) =
@@ -105,7 +105,7 @@ async fn a_source_sees_its_own_users_only() {
     let ana = world.create("okta", person("ana")).await;
     world.create("partner", person("bob")).await;
     assert!(world.sync.user("partner", &ana.native_id).await.unwrap().is_none());
-    assert!(!world.sync.delete_user(&cause("partner"), PLENTY, &ana.native_id).await.unwrap());
+    assert!(!world.delete("partner", PLENTY, &ana.native_id).await);
     assert_eq!(world.found("okta", "id pr").await, 1);
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use directory::{
-    AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, ListQuery, Page, Resolved,
-    Role, RunEnd, SourceRules, Sources, Wake,
+    AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, LIST_WITHIN, ListQuery, Page,
+    Resolved, Role, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::{Counts, Limits};
@@ -79,8 +79,8 @@ impl World {
     /// How many users of a source a SCIM filter finds.
     pub async fn found(&self, source: &str, filter: &str) -> i64 {
         let filter = scim::Filter::parse(scim::ResourceType::User, filter).unwrap();
-        let query =
-            ListQuery { source, filter: Some(&filter), sort: None, from: From::Offset(0), count: 10, location: "" };
+        let (filter, from, within) = (Some(&filter), From::Offset(0), LIST_WITHIN);
+        let query = ListQuery { source, filter, sort: None, from, count: 10, location: "", within };
         self.sync.users(&query).await.unwrap().unwrap().total
     }
 
@@ -96,6 +96,12 @@ impl World {
 
     pub async fn set(&self, source: &str, id: &str, standing: Standing) -> AccountRow {
         self.change(source, id, |facts| facts.standing = standing).await
+    }
+
+    /// Deletes a user by SCIM, if it is there.
+    pub async fn delete(&self, source: &str, burst: Burst, id: &str) -> bool {
+        let any = |_: &AccountRow| Ok::<_, Infallible>(());
+        self.sync.delete_user(&cause(source), burst, id, any).await.unwrap().is_some()
     }
 
     /// A complete run of a pulled source whose plan is let through.

@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
+use super::selection::Selection;
 use super::{Op, Operation, Patch, apply_all};
 use crate::error::{Error, Result, ScimType};
-use crate::filter::{Comparison, Filter, Literal};
+use crate::filter::{Filter, Literal};
 use crate::group::{Group, MemberRef, is_members, stated_members};
 use crate::path::{AttributePath, Path};
 use crate::schema::{GROUP, ResourceType};
@@ -30,6 +31,8 @@ pub enum MembersOp {
     Add(Vec<MemberRef>),
     /// By id. Those who are not in it are passed over.
     Remove(Vec<String>),
+    /// By what they are, or all but some.
+    RemoveSelected(Selection),
     /// Everybody: a removal that names nobody.
     RemoveAll,
     /// These and nobody else; an empty list removes everybody.
@@ -87,7 +90,7 @@ impl GroupPatch {
             return Err(Error::mutability("members", "is changed by whole members; add or remove them"));
         }
         let change = match (op, &path.filter, value) {
-            (Op::Remove, Some(filter), _) => MembersOp::Remove(selected(filter)?),
+            (Op::Remove, Some(filter), _) => removed(filter)?,
             (Op::Add | Op::Replace, Some(_), _) => {
                 return Err(Error::invalid_path(
                     "`members` with a filter can only be removed; to add members, list them",
@@ -118,22 +121,20 @@ impl GroupPatch {
     }
 }
 
-/// The ids in `members[value eq "…"]`, or in several of them joined by `or`. Any other filter would have to read the members.
-fn selected(filter: &Filter<String>) -> Result<Vec<String>> {
-    let any = match filter {
-        Filter::Or(any) => any.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    let id = |one: &Filter<String>| match one {
-        Filter::Compare { attribute, op: Comparison::Eq, value: Literal::String(id) }
-            if attribute.eq_ignore_ascii_case("value") && !id.is_empty() =>
-        {
-            Some(id.clone())
-        }
-        _ => None,
-    };
-    any.iter().map(id).collect::<Option<_>>().ok_or_else(|| {
-        let detail = "members are selected by their ids: members[value eq \"…\"], or several of these joined by `or`";
-        Error::bad_request(ScimType::InvalidFilter, detail)
-    })
+/// Whom a removal with a filter takes out. An id that is empty is nobody's, and more likely a mistake than meant.
+fn removed(filter: &Filter<String>) -> Result<MembersOp> {
+    if compares_with_nothing(filter) {
+        return Err(Error::bad_request(ScimType::InvalidFilter, "a filter on members compares with an empty text"));
+    }
+    let selection = Selection::of(filter)?;
+    Ok(selection.listed().map_or(MembersOp::RemoveSelected(selection), MembersOp::Remove))
+}
+
+fn compares_with_nothing(filter: &Filter<String>) -> bool {
+    match filter {
+        Filter::And(parts) | Filter::Or(parts) => parts.iter().any(compares_with_nothing),
+        Filter::Not(inner) | Filter::Values { filter: inner, .. } => compares_with_nothing(inner),
+        Filter::Compare { value: Literal::String(text), .. } => text.is_empty(),
+        Filter::Compare { .. } | Filter::Present(_) => false,
+    }
 }

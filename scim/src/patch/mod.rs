@@ -1,10 +1,12 @@
 //! PATCH (RFC 7644 §3.5.2): the typed form of a request, and what it makes of a user.
 
 mod group;
+mod selection;
 
 use serde_json::{Map, Value};
 
 pub use group::{GroupPatch, MembersOp};
+pub use selection::{Ids, Selection};
 
 pub use crate::edit::Op;
 

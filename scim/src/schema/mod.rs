@@ -3,7 +3,7 @@
 
 mod tables;
 
-use tables::{COMMON, MEMBERSHIPS};
+use tables::COMMON;
 pub(crate) use tables::{ENTERPRISE_USER, GROUP as GROUP_TABLE, USER as USER_TABLE};
 
 /// RFC 7643 §4.1.
@@ -171,14 +171,10 @@ impl ResourceType {
             .or_else(|| find(COMMON, name).filter(|common| common.mutability != Mutability::ReadOnly))
     }
 
-    /// As [`ResourceType::attribute`], with the attributes that a response carries and no request sets: what a list is filtered
-    /// and sorted by.
+    /// As [`ResourceType::attribute`], with the common attributes that a response carries and no request sets: what a list is
+    /// filtered and sorted by.
     pub(crate) fn returned(self, name: &str) -> Option<&'static Attribute> {
-        let memberships = match self {
-            ResourceType::User => MEMBERSHIPS,
-            ResourceType::Group => &[],
-        };
-        [self.table(), COMMON, memberships].into_iter().find_map(|table| find(table, name))
+        [self.table(), COMMON].into_iter().find_map(|table| find(table, name))
     }
 
     /// The extension that this resource may have.

@@ -1,5 +1,5 @@
-//! The attributes of User, EnterpriseUser and Group, from RFC 7643 §8.7.1. `password` and `User.groups` are missing on purpose:
-//! they are accepted and dropped, and a schema must not promise what is not kept.
+//! The attributes of User, EnterpriseUser and Group, from RFC 7643 §8.7.1. `password` is missing on purpose: it is accepted and
+//! dropped, and a schema must not promise what is not kept.
 
 use super::{Attribute, Kind, Mutability};
 
@@ -96,6 +96,22 @@ pub(crate) static USER: &[Attribute] = &[
         ],
         "Certificates of the user.",
     ),
+    read_only(Attribute::list(
+        "groups",
+        &[
+            read_only(exact(Attribute::string("value", "The `id` of the group."))),
+            read_only(Attribute {
+                reference_types: &["Group"],
+                ..exact(Attribute::new("$ref", Kind::Reference, "The URI of the group."))
+            }),
+            read_only(Attribute::string("display", "The name of the group.")),
+            read_only(Attribute {
+                canonical_values: &["direct"],
+                ..Attribute::string("type", "How the membership came about; groups in groups are not followed.")
+            }),
+        ],
+        "The groups that the user is in. Changed through the members of the group.",
+    )),
 ];
 
 pub(crate) static ENTERPRISE_USER: &[Attribute] = &[
@@ -172,14 +188,3 @@ pub(super) static COMMON: &[Attribute] = &[
         "What the service provider knows about the resource.",
     )),
 ];
-
-/// `groups` of a user. Read-only: memberships are changed through the group (RFC 7643 §4.1.2).
-pub(super) static MEMBERSHIPS: &[Attribute] = &[read_only(Attribute::list(
-    "groups",
-    &[
-        read_only(exact(Attribute::string("value", "The `id` of the group."))),
-        read_only(Attribute::string("display", "The name of the group.")),
-        read_only(Attribute::string("type", "How the membership came about.")),
-    ],
-    "The groups of the user.",
-))];

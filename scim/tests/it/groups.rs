@@ -1,6 +1,6 @@
 //! Bodies of POST and PUT /Groups, and PATCH /Groups.
 
-use scim::{Group, MemberRef, MembersOp};
+use scim::{Group, MemberRef, MembersOp, Selection};
 use serde_json::{Value, json};
 
 use crate::{group_patch, keyword, member, payload};
@@ -178,11 +178,54 @@ fn b1_03_members_are_removed_by_one_filter_or_by_several() {
         assert_eq!(members(json!({"op": "remove", "path": format!("members[{filter}]")})), removed(ids), "{filter}");
     }
     // Anything else would have to read the members; a removal that is half understood could take everybody.
-    for filter in
-        [r#"value ne "1""#, r#"not (value eq "1")"#, "value pr", r#"value eq "1" or type eq "User""#, r#"value sw """#]
-    {
+    for filter in [
+        r#"display eq "Ana""#,
+        r#"not (display eq "Ana")"#,
+        r#"value eq "1" or display pr"#,
+        r#"type eq "User" and value sw "1""#,
+        r#"value gt "1""#,
+        "value eq 1",
+        "primary eq true",
+        r#"not (value eq "")"#,
+    ] {
         let refused = members(json!({"op": "remove", "path": format!("members[{filter}]")})).unwrap_err();
         assert_eq!(keyword(&refused), "invalidFilter", "{filter}");
+    }
+}
+
+#[test]
+fn members_are_removed_by_what_they_are_and_by_whom_a_filter_leaves_out() {
+    let (ana, ben, group) = (("1", "User"), ("2", "User"), ("1", "Group"));
+    for (filter, meant) in [
+        (r#"type eq "user""#, &[ana, ben][..]),
+        (r#"type ne "User""#, &[group]),
+        (r#"type eq "Printer""#, &[]),
+        (r#"not (type eq "Printer")"#, &[ana, ben, group]),
+        (r#"value ne "1""#, &[ben]),
+        (r#"not (value eq "1" or value eq "2")"#, &[]),
+        (r#"value eq "1" and type eq "Group""#, &[group]),
+        (r#"value ne "1" or type eq "Group""#, &[ben, group]),
+        (r#"value ne "1" and value ne "2""#, &[]),
+        (r#"value ne "1" or value ne "2""#, &[ana, ben, group]),
+        (r#"value pr and not (value eq "1" and type eq "User")"#, &[ben, group]),
+        ("value eq null", &[]),
+    ] {
+        let removal = json!({"op": "remove", "path": format!("members[{filter}]")});
+        let removes = |(id, kind): (&str, &str)| {
+            members(removal.clone()).unwrap().iter().any(|change| match change {
+                MembersOp::RemoveSelected(Selection { users, groups }) => {
+                    if kind == "User" {
+                        users.contains(id)
+                    } else {
+                        groups.contains(id)
+                    }
+                }
+                MembersOp::Remove(ids) => ids.iter().any(|one| one == id),
+                MembersOp::Add(_) | MembersOp::RemoveAll | MembersOp::Replace(_) => panic!("{filter}"),
+            })
+        };
+        let found: Vec<_> = [ana, ben, group].into_iter().filter(|one| removes(*one)).collect();
+        assert_eq!(found, meant, "{filter}");
     }
 }
 
@@ -195,7 +238,7 @@ fn what_cannot_be_done_to_a_group_says_why() {
         (json!({"op": "replace", "path": "members.value", "value": "x"}), "mutability"),
         (json!({"op": "add", "path": "members[value eq \"1\"]", "value": "x"}), "invalidPath"),
         (json!({"op": "remove", "path": "members[display eq \"Ana\"]"}), "invalidFilter"),
-        (json!({"op": "remove", "path": "members[value eq \"1\" and type eq \"User\"]"}), "invalidFilter"),
+        (json!({"op": "remove", "path": "members[display eq \"Ana\" and type eq \"User\"]"}), "invalidFilter"),
         (json!({"op": "remove", "path": "members[value eq \"\"]"}), "invalidFilter"),
         (json!({"op": "replace", "path": "displayName", "value": " "}), "invalidValue"),
         (json!({"op": "remove"}), "noTarget"),

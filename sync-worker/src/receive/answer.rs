@@ -101,18 +101,28 @@ pub(super) fn scim_json(status: StatusCode, body: &Value) -> Response {
 /// A resource with its ETag; for a new one also its location.
 pub(super) fn resource(status: StatusCode, body: &Value, version: &str, location: &str) -> Response {
     let mut response = scim_json(status, body);
-    let headers = response.headers_mut();
-    if let Ok(tag) = HeaderValue::from_str(&scim::render::etag(version)) {
-        headers.insert(header::ETAG, tag);
-    }
+    tag(&mut response, version);
     if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(location)) {
-        headers.insert(header::LOCATION, location);
+        response.headers_mut().insert(header::LOCATION, location);
     }
     response
 }
 
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// The same of a resource that is there, with its ETag.
+pub(super) fn changed_without_content(version: &str) -> Response {
+    let mut response = no_content();
+    tag(&mut response, version);
+    response
+}
+
+fn tag(response: &mut Response, version: &str) {
+    if let Ok(tag) = HeaderValue::from_str(&scim::render::etag(version)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
 }
 
 /// A resource that was asked for; without it where the caller has this version (RFC 7644 §3.14).
@@ -122,9 +132,7 @@ pub(super) fn found(headers: &HeaderMap, body: &Value, version: &str, location: 
         return resource(StatusCode::OK, body, version, location);
     }
     let mut response = StatusCode::NOT_MODIFIED.into_response();
-    if let Ok(tag) = HeaderValue::from_str(&scim::render::etag(version)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
+    tag(&mut response, version);
     response
 }
 
@@ -143,5 +151,19 @@ pub(super) fn check_version(headers: &HeaderMap, version: &str) -> Result<(), sc
             Err(scim::Error::status(412, "the resource has changed since the version in If-Match; read it again"))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_takes_too_long_is_too_many_and_a_database_that_is_away_is_worth_another_try() {
+        let costly = Refusal::from(directory::Error::TooCostly);
+        assert_eq!((costly.error.status, costly.error.scim_type), (400, Some(scim::ScimType::TooMany)));
+        let later = Refusal::from(directory::Error::Unavailable(sqlx::Error::PoolTimedOut)).into_response();
+        assert_eq!(later.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(later.headers()[header::RETRY_AFTER], "1");
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode, header};
 use axum::response::Response;
-use scim::bulk::{Bulk, Done, Run, Step};
+use scim::bulk::{Bulk, Done, Method, Run, Step};
 use scim::limits::{BULK_BODY, GROUP_BODY};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -31,7 +31,9 @@ pub(super) async fn carry_out(
 
 async fn take(routes: Router, source: &str, step: &Step) -> Result<Done, scim::Error> {
     let id = step.id.as_deref().map(|id| format!("/{id}")).unwrap_or_default();
-    let uri = format!("/scim/v2/{source}{}{id}", step.resource.endpoint());
+    // The response has no resources in it: their members and groups need not be read.
+    let asked = if step.method == Method::Delete { "" } else { "?attributes=id" };
+    let uri = format!("/scim/v2/{source}{}{id}{asked}", step.resource.endpoint());
     let mut request = Request::builder().method(step.method.as_str()).uri(uri);
     if let Some(version) = &step.version {
         request = request.header(header::IF_MATCH, version);

@@ -1,7 +1,8 @@
 //! Discovery: what this service provider really does (RFC 7644 §4).
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::Response;
 use scim::ResourceType;
 use scim::discovery::{Cursor, Features};
@@ -39,6 +40,14 @@ pub(super) async fn schemas(State(shared): State<Shared>, Path(source): Path<Str
 pub(super) async fn schema(State(shared): State<Shared>, Path((source, urn)): Path<(String, String)>) -> Answer {
     let schema = scim::discovery::schema_by_urn(&shared.base(&source), &urn).ok_or_else(Refusal::not_found)?;
     Ok(scim_json(StatusCode::OK, &schema))
+}
+
+/// What a filter finds here would be taken for all that there is (RFC 7644 §4).
+pub(super) async fn unfiltered(Query(asked): Query<Vec<(String, String)>>, request: Request, next: Next) -> Answer {
+    if asked.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+        return Err(Refusal::status(403, "discovery cannot be filtered; read all of it"));
+    }
+    Ok(next.run(request).await)
 }
 
 /// A token belongs to a source, and a source is nobody (RFC 7644 §3.11).

@@ -12,7 +12,7 @@ use scim::render::Meta;
 use scim::{Group, MemberRef, MembersOp, Patch, ResourceType};
 use serde_json::Value;
 
-use super::answer::{Refusal, body, check_version, found, no_content, resource};
+use super::answer::{Refusal, body, changed_without_content, check_version, found, no_content, resource};
 use super::{Shared, cause};
 
 type Answer = Result<Response, Refusal>;
@@ -20,8 +20,10 @@ type Answer = Result<Response, Refusal>;
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(source): Path<String>,
+    Query(asked): Query<Vec<(String, String)>>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    let query = scim::Query::parse(ResourceType::Group, asked)?;
     let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
     let members = pairs(group.members.as_deref().unwrap_or_default());
     let facts = GroupFacts {
@@ -33,15 +35,17 @@ pub(super) async fn create(
     let cause = cause(&source, "SCIM POST");
     let row = shared.worker.directory.create_group(&cause, &facts, &members).await?;
     shared.worker.metrics.committed(&cause);
-    shared.group(&source, &row, StatusCode::CREATED, true).await
+    shared.group(&source, &row, StatusCode::CREATED, &query).await
 }
 
 pub(super) async fn replace(
     State(shared): State<Shared>,
     Path((source, id)): Path<(String, String)>,
+    Query(asked): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    let query = scim::Query::parse(ResourceType::Group, asked)?;
     let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
     let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
     let becomes = |current: &GroupRow| {
@@ -54,16 +58,19 @@ pub(super) async fn replace(
         })
     };
     let row = shared.change_group(&source, &id, "SCIM PUT", becomes, &members).await?;
-    shared.group(&source, &row, StatusCode::OK, true).await
+    shared.group(&source, &row, StatusCode::OK, &query).await
 }
 
-/// Answers 204: a member list is never loaded for an answer that nobody asked for.
+/// Answers 204, unless the caller says what it wants to see (RFC 7644 §3.5.2): a member list is never loaded for an answer that nobody
+/// asked for.
 pub(super) async fn patch(
     State(shared): State<Shared>,
     Path((source, id)): Path<(String, String)>,
+    Query(asked): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    let query = scim::Query::parse(ResourceType::Group, asked)?;
     let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
     let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
     let becomes = |current: &GroupRow| {
@@ -75,8 +82,11 @@ pub(super) async fn patch(
             attributes: patch.apply_to(&current.attributes)?,
         })
     };
-    shared.change_group(&source, &id, "SCIM PATCH", becomes, &members).await?;
-    Ok(no_content())
+    let row = shared.change_group(&source, &id, "SCIM PATCH", becomes, &members).await?;
+    if query.attributes.is_empty() && query.excluded_attributes.is_empty() {
+        return Ok(changed_without_content(&row.revision.to_string()));
+    }
+    shared.group(&source, &row, StatusCode::OK, &query).await
 }
 
 pub(super) async fn delete(
@@ -159,10 +169,11 @@ impl Shared {
         Ok(scim::render::group(&row.attributes, &meta, members.as_deref()))
     }
 
-    async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, members: bool) -> Answer {
+    /// What became of a group, as far as the caller asks for it.
+    async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, query: &scim::Query) -> Answer {
         let location = self.group_location(source, row);
-        let body = self.render_group(row, &location, members).await?;
-        Ok(resource(status, &body, &row.revision.to_string(), &location))
+        let body = self.render_group(row, &location, query.returns("members")).await?;
+        Ok(resource(status, &query.project(&body), &row.revision.to_string(), &location))
     }
 }
 
@@ -174,6 +185,7 @@ fn change(operation: &MembersOp) -> MemberChange {
     match operation {
         MembersOp::Add(members) => MemberChange::Add(pairs(members)),
         MembersOp::Remove(references) => MemberChange::Remove(references.clone()),
+        MembersOp::RemoveSelected(selection) => MemberChange::RemoveSelected(selection.clone()),
         MembersOp::RemoveAll => MemberChange::RemoveAll,
         MembersOp::Replace(members) => MemberChange::Replace(pairs(members)),
     }

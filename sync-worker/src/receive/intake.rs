@@ -12,16 +12,52 @@ use directory::Refused;
 use scim::ResourceType;
 use scim::limits::GROUP_BODY;
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::answer::{Refusal, Refused as Why};
 use super::{Again, Shared, secrets};
 
-/// How long a body may be on its way. Nothing waits for it but its own connection.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// How long a request waits for others before it is told to come again.
-const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// Largest body that is kept to be carried out again.
 const KEPT: usize = 256 * 1024;
+
+/// What the listener can bear: how many requests are served at once, and for how long a slow one is waited for.
+#[derive(Debug)]
+pub(super) struct Intake {
+    /// Others wait for their turn. Each uses one connection of the pool at most.
+    turns: Semaphore,
+    /// How long a request waits for others before it is told to come again.
+    turn_within: Duration,
+    /// How long a body may be on its way. Nothing waits for it but its own connection.
+    body_within: Duration,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(64), turn_within: Duration::from_secs(10), body_within: Duration::from_secs(30) }
+    }
+}
+
+impl Intake {
+    /// The body, all of it.
+    async fn body(&self, body: Body) -> Result<Bytes, Refusal> {
+        match tokio::time::timeout(self.body_within, to_bytes(body, GROUP_BODY)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => {
+                let detail = format!("the body broke off, or is longer than {GROUP_BODY} bytes; send less at once");
+                Err(Refusal::status(413, &detail))
+            }
+            Err(_) => Err(Refusal::status(408, "the body took too long to arrive; send it again")),
+        }
+    }
+
+    /// A turn to be served, until it is dropped.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        match tokio::time::timeout(self.turn_within, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(Refusal::busy()),
+        }
+    }
+}
 
 /// The source and what is below it, of a path such as `/scim/v2/okta/Users/1`.
 fn below(path: &str) -> Option<(&str, &str)> {
@@ -46,22 +82,14 @@ async fn admitted(shared: &Shared, request: Request, next: Next) -> Result<Respo
         return Err(Refusal::too_many_requests(wait));
     }
     check_type(&parts.headers)?;
-    let read = tokio::time::timeout(BODY_WITHIN, to_bytes(body, GROUP_BODY)).await;
-    let body = match read {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
+    let body = match shared.intake.body(body).await {
+        Ok(body) => body,
+        Err(refusal) => {
             shared.worker.metrics.scim(source, "refused");
-            let detail = format!("the body broke off, or is longer than {GROUP_BODY} bytes; send less at once");
-            return Err(Refusal::status(413, &detail));
-        }
-        Err(_) => {
-            shared.worker.metrics.scim(source, "refused");
-            return Err(Refusal::status(408, "the body took too long to arrive; send it again"));
+            return Err(refusal);
         }
     };
-    let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WITHIN, shared.turns.acquire()).await else {
-        return Err(Refusal::busy());
-    };
+    let _turn = shared.intake.turn().await?;
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
@@ -155,4 +183,42 @@ impl Shared {
 fn known(resource: &str) -> &str {
     let known = ["Users", "Groups", "Bulk", "Me"];
     if known.contains(&resource) { resource } else { "(unknown)" }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use futures::StreamExt;
+    use futures::stream;
+
+    use super::*;
+
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    /// A listener that serves one at a time and waits for nobody.
+    fn strict() -> Intake {
+        Intake { turns: Semaphore::new(1), turn_within: AT_ONCE, body_within: AT_ONCE }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_given_up_and_one_that_is_there_is_taken() {
+        let begun = stream::iter([Ok::<_, std::convert::Infallible>("{")]).chain(stream::pending());
+        let refused = strict().body(Body::from_stream(begun)).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(strict().body(Body::from("{}")).await.unwrap(), "{}");
+        let broken = stream::iter([Err::<&str, _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);
+        let refused = strict().body(Body::from_stream(broken)).await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_while_all_are_served_is_told_when_to_come_again() {
+        let intake = strict();
+        let turn = intake.turn().await.unwrap();
+        let refused = intake.turn().await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+        drop(turn);
+        assert!(intake.turn().await.is_ok());
+    }
 }

@@ -5,14 +5,16 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use directory::{From, ListQuery};
+use directory::{From, LIST_WITHIN, ListQuery};
 use scim::limits::USER_BODY;
 use scim::list::Cursors;
 use scim::{Page, ResourceType};
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::Shared;
 use super::answer::{Refusal, body, scim_json};
-use super::{Shared, cursor, users};
+use super::cursor::{self, Place};
 
 type Answer = Result<Response, Refusal>;
 type Pairs = Query<Vec<(String, String)>>;
@@ -80,7 +82,8 @@ pub(super) async fn search_all(
 struct Found {
     resources: Vec<Value>,
     total: i64,
-    next: Option<uuid::Uuid>,
+    next: Option<Uuid>,
+    previous: Option<Uuid>,
 }
 
 impl Shared {
@@ -89,15 +92,21 @@ impl Shared {
         let from = match &query.page {
             Page::Index(start) => From::Offset(whole(start.saturating_sub(1))),
             Page::First => From::Offset(0),
-            Page::Cursor(text) => From::After(cursor::read(text, digest)?),
+            Page::Cursor(text) => match cursor::read(text, digest)? {
+                Place::After(row) => From::After(row),
+                Place::Before(row) => From::Before(row),
+            },
         };
         let found = self.find(source, kind, query, from, whole(query.count)).await?;
         let total = found.total.unsigned_abs();
         let response = match query.page {
             Page::Index(start) => scim::list::response(total, start, found.resources),
             Page::First | Page::Cursor(_) => {
-                let next = found.next.map(|id| cursor::write(id, digest));
-                scim::list::cursor_response(Some(total), Cursors { next, previous: None }, found.resources)
+                let cursors = Cursors {
+                    next: found.next.map(|row| cursor::write(Place::After(row), digest)),
+                    previous: found.previous.map(|row| cursor::write(Place::Before(row), digest)),
+                };
+                scim::list::cursor_response(Some(total), cursors, found.resources)
             }
         };
         Ok(scim_json(StatusCode::OK, &response))
@@ -112,15 +121,23 @@ impl Shared {
         count: i64,
     ) -> Result<Found, Refusal> {
         let location = format!("{}{}", self.base(source), kind.endpoint());
-        let wanted =
-            ListQuery { source, filter: query.filter.as_ref(), sort: query.sort, from, count, location: &location };
+        let wanted = ListQuery {
+            source,
+            filter: query.filter.as_ref(),
+            sort: query.sort,
+            from,
+            count,
+            location: &location,
+            within: LIST_WITHIN,
+        };
         // The cursor is of this query, but not its row: that was of another time.
         let gone = scim::Error::expired_cursor;
         match kind {
             ResourceType::User => {
                 let list = self.worker.directory.users(&wanted).await?.ok_or_else(gone)?;
-                let render = |row| query.project(&users::render(row, &self.location(source, row)));
-                Ok(Found { resources: list.rows.iter().map(render).collect(), total: list.total, next: list.next })
+                let rendered = self.render_users(source, &list.rows, query).await?;
+                let resources = rendered.iter().map(|user| query.project(user)).collect();
+                Ok(Found { resources, total: list.total, next: list.next, previous: list.previous })
             }
             ResourceType::Group => {
                 let list = self.worker.directory.groups(&wanted).await?.ok_or_else(gone)?;
@@ -130,7 +147,7 @@ impl Shared {
                     let body = self.render_group(row, &location, query.returns("members")).await?;
                     resources.push(query.project(&body));
                 }
-                Ok(Found { resources, total: list.total, next: list.next })
+                Ok(Found { resources, total: list.total, next: list.next, previous: list.previous })
             }
         }
     }

@@ -23,15 +23,12 @@ use axum::routing::{any, get, post};
 use chrono::Utc;
 use directory::{Burst, Cause};
 use lifecycle::Class;
-use tokio::sync::Semaphore;
 
 use crate::SyncWorker;
 use answer::Refusal;
 pub use dialect::Seen;
+use intake::Intake;
 pub(crate) use retry::{Retried, retry};
-
-/// How many requests are served at once; others wait for their turn. Each uses one connection of the pool at most.
-const AT_ONCE: usize = 64;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -39,7 +36,7 @@ struct Shared {
     worker: Arc<SyncWorker>,
     /// Without a slash at the end, such as `http://127.0.0.1:8470`.
     base: Arc<str>,
-    turns: Arc<Semaphore>,
+    intake: Arc<Intake>,
 }
 
 /// On a request that was parked and is carried out again: should it fail again, its record is there already.
@@ -48,7 +45,7 @@ struct Again;
 
 impl Shared {
     fn new(worker: Arc<SyncWorker>, base: &str) -> Self {
-        Self { worker, base: base.trim_end_matches('/').into(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { worker, base: base.trim_end_matches('/').into(), intake: Arc::default() }
     }
 
     /// The burst of a source whose token was accepted.
@@ -84,11 +81,7 @@ fn resources(shared: Shared) -> Router {
         )
         .route("/scim/v2/{source}/Bulk", post(bulk::carry_out))
         .route("/scim/v2/{source}/.search", post(lists::search_all))
-        .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
-        .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
-        .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
-        .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
-        .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .merge(discovered())
         .route("/scim/v2/{source}/Me", any(discovery::me))
         .method_not_allowed_fallback(async || Refusal::status(405, "this resource does not support the method"))
         .fallback(async || {
@@ -97,6 +90,17 @@ fn resources(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(scim::limits::GROUP_BODY))
         .layer(from_fn_with_state(shared.clone(), intake::follow))
         .with_state(shared)
+}
+
+/// What says of itself what it can do.
+fn discovered() -> Router<Shared> {
+    Router::new()
+        .route("/scim/v2/{source}/ServiceProviderConfig", get(discovery::service_provider_config))
+        .route("/scim/v2/{source}/ResourceTypes", get(discovery::resource_types))
+        .route("/scim/v2/{source}/ResourceTypes/{name}", get(discovery::resource_type))
+        .route("/scim/v2/{source}/Schemas", get(discovery::schemas))
+        .route("/scim/v2/{source}/Schemas/{urn}", get(discovery::schema))
+        .route_layer(from_fn(discovery::unfiltered))
 }
 
 /// A push is a change of class 1, received now; a push-only source states no earlier time at which it took effect.

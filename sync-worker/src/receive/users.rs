@@ -1,5 +1,7 @@
 //! `/Users`: each write is one apply transaction, so every shape of a deactivation ends sessions the same way.
 
+use std::collections::HashMap;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
@@ -9,9 +11,10 @@ use directory::AccountRow;
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Standing};
 use scim::limits::USER_BODY;
-use scim::render::Meta;
+use scim::render::{Membership, Meta};
 use scim::{Patch, ResourceType, User};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::answer::{Refusal, body, check_version, found, no_content, resource};
 use super::{Shared, cause};
@@ -38,7 +41,7 @@ pub(super) async fn replace(
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let user = User::parse(&body(bytes, USER_BODY)?)?;
     let row = shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await?;
-    Ok(shared.changed(&source, &row, &query))
+    shared.changed(&source, &row, &query).await
 }
 
 pub(super) async fn patch(
@@ -52,17 +55,20 @@ pub(super) async fn patch(
     let patch = Patch::parse(&body(bytes, USER_BODY)?)?;
     let becomes = |current: &Value| User::parse(&patch.apply_to_user(current)?);
     let row = shared.change_user(&source, &id, "SCIM PATCH", &headers, becomes).await?;
-    Ok(shared.changed(&source, &row, &query))
+    shared.changed(&source, &row, &query).await
 }
 
-pub(super) async fn delete(State(shared): State<Shared>, Path((source, id)): Path<(String, String)>) -> Answer {
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((source, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
     let cause = cause(&source, "SCIM DELETE");
-    if shared.worker.directory.delete_user(&cause, shared.burst(&source), &id).await? {
-        shared.worker.metrics.committed(&cause);
-        Ok(no_content())
-    } else {
-        Err(Refusal::not_found())
-    }
+    let check = |current: &AccountRow| check_version(&headers, &current.version.to_string());
+    let gone = shared.worker.directory.delete_user(&cause, shared.burst(&source), &id, check).await?;
+    gone.ok_or_else(Refusal::not_found)??;
+    shared.worker.metrics.committed(&cause);
+    Ok(no_content())
 }
 
 pub(super) async fn read(
@@ -74,7 +80,12 @@ pub(super) async fn read(
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let row = shared.worker.directory.user(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.location(&source, &row);
-    Ok(found(&headers, &query.project(&render(&row, &location)), &row.version.to_string(), &location))
+    let body = query.project(&shared.render_user(&source, &row, &query).await?);
+    // The version says nothing of the groups, so who asks for them is sent them.
+    if query.returns("groups") {
+        return Ok(resource(StatusCode::OK, &body, &row.version.to_string(), &location));
+    }
+    Ok(found(&headers, &body, &row.version.to_string(), &location))
 }
 
 impl Shared {
@@ -86,7 +97,7 @@ impl Shared {
         let row = self.worker.directory.create_user(&cause, self.burst(source), &facts).await?;
         self.worker.metrics.committed(&cause);
         let location = self.location(source, &row);
-        let body = query.project(&render(&row, &location));
+        let body = query.project(&self.render_user(source, &row, query).await?);
         Ok(resource(StatusCode::CREATED, &body, &row.version.to_string(), &location))
     }
 
@@ -116,13 +127,38 @@ impl Shared {
     }
 
     /// What became of a user, as far as the caller asks for it.
-    fn changed(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Response {
+    async fn changed(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Answer {
         let location = self.location(source, row);
-        let body = query.project(&render(row, &location));
-        resource(StatusCode::OK, &body, &row.version.to_string(), &location)
+        let body = query.project(&self.render_user(source, row, query).await?);
+        Ok(resource(StatusCode::OK, &body, &row.version.to_string(), &location))
     }
 
-    pub(super) fn location(&self, source: &str, row: &AccountRow) -> String {
+    async fn render_user(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Result<Value, Refusal> {
+        Ok(self.render_users(source, std::slice::from_ref(row), query).await?.remove(0))
+    }
+
+    /// Users as they are sent, with their groups if those are asked for: one question for all of them.
+    pub(super) async fn render_users(
+        &self,
+        source: &str,
+        rows: &[AccountRow],
+        query: &scim::Query,
+    ) -> Result<Vec<Value>, Refusal> {
+        let mut groups: HashMap<Uuid, Vec<Membership>> = HashMap::new();
+        if query.returns("groups") {
+            let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            for group in self.worker.directory.groups_of(&ids).await? {
+                let location = format!("{}/Groups/{}", self.base(source), group.native_id);
+                let shown = Membership { value: group.native_id, display: group.display_name, location };
+                groups.entry(group.account).or_default().push(shown);
+            }
+        }
+        let none = Vec::new();
+        let one = |row: &AccountRow| render(row, &self.location(source, row), groups.get(&row.id).unwrap_or(&none));
+        Ok(rows.iter().map(one).collect())
+    }
+
+    fn location(&self, source: &str, row: &AccountRow) -> String {
         format!("{}/Users/{}", self.base(source), row.native_id)
     }
 }
@@ -157,7 +193,7 @@ fn facts(user: User, native_id: String, standing: Standing) -> AccountFacts {
     }
 }
 
-pub(super) fn render(row: &AccountRow, location: &str) -> Value {
+fn render(row: &AccountRow, location: &str, groups: &[Membership]) -> Value {
     let version = row.version.to_string();
     let meta = Meta {
         id: &row.native_id,
@@ -166,5 +202,5 @@ pub(super) fn render(row: &AccountRow, location: &str) -> Value {
         last_modified: row.changed_at,
         location,
     };
-    scim::render::user(&row.attributes, &meta)
+    scim::render::user(&row.attributes, &meta, groups)
 }
