@@ -104,7 +104,7 @@ impl Directory {
     }
 
     async fn delete_chunk(&self, cause: &Cause, fence: &Fence, native_ids: &[String]) -> Result<u64> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, fence).await?;
         let known = accounts::lock(&mut tx, cause.source(), native_ids).await?;
         // All that was known of them stays known: other downstreams may know them by it.
@@ -131,7 +131,7 @@ impl Directory {
     }
 
     async fn apply_chunk(&self, cause: &Cause, page: &Page<'_>, chunk: &[AccountFacts]) -> Result<Applied> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, page.fence).await?;
         let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
         mark_seen(&mut tx, page.run, &ids).await?;

@@ -134,7 +134,7 @@ impl Directory {
         let mut order: Vec<&Made> = made.iter().collect();
         // Subjects are locked in one order by every writer; a subject's own events by version.
         order.sort_by_key(|m| (m.event.subject, m.event.version));
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let mut written = Written { published: self.publishes(), ..Written::default() };
         let mut new = 0;
         for decision in order {
@@ -155,7 +155,7 @@ impl Directory {
         ordered: &Ordered,
         reason: &str,
     ) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let mut written = Written { published: self.publishes(), ..Written::default() };
         let at = request.asked_at;
         let revocation = Revocation {

@@ -214,7 +214,7 @@ impl Directory {
     /// Writes receipts, what was delivered, ended ids and the next look, in one transaction. A delivery whose turn rose
     /// meanwhile keeps what came new and stays due; one whose lease somebody else has is left to them.
     pub async fn answer(&self, downstream: &str, answers: &[Answer]) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let subjects: Vec<Uuid> = answers.iter().map(|a| a.subject).collect();
         let held: HashMap<Uuid, Uuid> = sqlx::query!(
             r#"SELECT subject_id, lease AS "lease!" FROM working.deliveries
@@ -304,7 +304,7 @@ impl Directory {
     ) -> Result<()> {
         let subjects: Vec<Uuid> = leased.iter().map(|l| l.subject).collect();
         let leases: Vec<Uuid> = leased.iter().map(|l| l.lease).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let ours: HashSet<Uuid> = sqlx::query_scalar!(
             "UPDATE working.deliveries d SET due_at = n.due_at, attempts = attempts + 1, last_error = $5, lease = NULL,
                  leased_until = NULL,

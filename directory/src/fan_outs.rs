@@ -148,7 +148,7 @@ impl Directory {
     }
 
     async fn fan_out_chunk(&self, id: Uuid) -> Result<usize> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         // Locking the group is what keeps two workers from one chunk, and a call from half of one.
         let Some(row) = sqlx::query!(
             "SELECT f.id, f.failures, f.lost_privileged, f.effective_at, f.received_at, f.trace,

@@ -103,7 +103,7 @@ impl Directory {
     }
 
     async fn create(&self, cause: &Cause, facts: &GroupFacts, stated: &Stated) -> Result<GroupRow> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
         let privileged = self.sources.is_privileged(&facts.display_name);
         let row = sqlx::query!(
@@ -158,7 +158,7 @@ impl Directory {
         facts: &(impl Fn(&GroupRow) -> Result<GroupFacts, E> + Sync),
         stated: &Stated,
     ) -> Result<Option<Result<GroupChange, E>>> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
         let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
         let facts = match facts(&current) {
@@ -230,7 +230,7 @@ impl Directory {
         check: &(impl Fn(&GroupRow) -> Result<(), E> + Sync),
         stated: &Stated,
     ) -> Result<Option<Result<GroupChange, E>>> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let Some(row) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
         if let Err(refusal) = check(&row) {
             return Ok(Some(Err(refusal)));

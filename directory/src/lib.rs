@@ -50,6 +50,7 @@ mod status;
 mod suspicion;
 mod tokens;
 mod trace;
+mod transaction;
 mod turns;
 mod views;
 mod wake;

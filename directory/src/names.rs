@@ -157,7 +157,7 @@ impl Directory {
         if subjects.is_empty() || self.naming().is_none() {
             return Ok(0);
         }
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let changed = refresh(&mut tx, self.naming(), subjects).await?;
         tx.commit().await?;
         if changed > 0 {

@@ -18,7 +18,7 @@ impl Directory {
     /// Pauses a source; a pause that it has already stays as it is. A run that is under way can write nothing more: nobody is
     /// missing because of what it has not read.
     pub async fn pause(&self, source: &str, by: &str, reason: Option<&str>) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let paused = sqlx::query!(
             "UPDATE directory.sources SET paused_at = clock_timestamp(), paused_by = $2, pause_reason = $3
              WHERE name = $1 AND paused_at IS NULL",

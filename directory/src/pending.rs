@@ -76,7 +76,7 @@ impl Directory {
     /// by reconcile.
     pub async fn park_events(&self, shard: i16, lane: Lane, refused: &[Refusal<i64>]) -> Result<()> {
         let ids: Vec<i64> = refused.iter().map(|r| r.row).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         parked::write(&mut tx, parked::BUS, &Refusal::notes(refused)).await?;
         forget(&mut tx, shard, lane, &ids).await?;
         tx.commit().await?;

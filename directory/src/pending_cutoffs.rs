@@ -77,7 +77,7 @@ impl Directory {
     /// Parks cutoffs that the bus will never take in this revision; a later one is tried again.
     pub async fn park_cutoffs(&self, shard: i16, refused: &[Refusal<(Uuid, i64)>]) -> Result<()> {
         let rows: Vec<(Uuid, i64)> = refused.iter().map(|r| r.row).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         parked::write(&mut tx, parked::BUS, &Refusal::notes(refused)).await?;
         forget(&mut tx, shard, &rows).await?;
         tx.commit().await?;

@@ -51,7 +51,7 @@ impl Directory {
     ) -> Result<Uuid> {
         let id = Uuid::now_v7();
         let source = cause.source();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         if let Some(fence) = fence {
             checkpoints::hold(&mut tx, fence).await?;
         }
@@ -167,7 +167,7 @@ impl Directory {
             applied += self.retrying(|| Box::pin(self.release_chunk(&cause, &chunk))).await?;
             after = last;
         }
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let mut head = lock_source(&mut tx, &row.source).await?;
         emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
         sqlx::query!("UPDATE directory.plans SET state = 'applied' WHERE id = $1", plan).execute(&mut *tx).await?;
@@ -189,7 +189,7 @@ impl Directory {
     }
 
     async fn release_chunk(&self, cause: &Cause, chunk: &[Difference]) -> Result<usize> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let applied = release(&mut tx, self, cause, chunk).await?.0;
         tx.commit().await?;
         self.wake.pending.ring();

@@ -19,7 +19,7 @@ impl Directory {
         let subjects = self.cut_off_after(position, limit).await?;
         let Some(last) = subjects.last().copied() else { return Ok(None) };
         let shards: Vec<i16> = subjects.iter().map(|subject| shard_of(*subject)).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         names::refresh(&mut tx, self.naming(), &subjects).await?;
         sqlx::query!(
             "INSERT INTO ledger.pending_cutoffs (shard, subject_id, revision)

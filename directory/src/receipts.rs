@@ -215,7 +215,7 @@ impl Directory {
     /// Parks records that the bus will never take, so that none waits behind them.
     pub async fn park_receipts(&self, shard: i16, refused: &[Refusal<i64>]) -> Result<()> {
         let ids: Vec<i64> = refused.iter().map(|r| r.row).collect();
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         parked::write(&mut tx, parked::BUS, &Refusal::notes(refused)).await?;
         forget(&mut tx, shard, &ids).await?;
         tx.commit().await?;

@@ -33,7 +33,7 @@ impl Directory {
         .await?;
         let mut repaired = 0;
         for row in behind {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.begin().await?;
             let revision = sqlx::query_scalar!(
                 "SELECT revision FROM ledger.cutoff_subjects WHERE subject_id = $1 FOR UPDATE",
                 row.subject

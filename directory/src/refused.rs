@@ -41,7 +41,7 @@ pub struct Refused<'a> {
 impl Directory {
     /// Parks a refused request; the same place and reason again is counted, and its example is then the latest.
     pub async fn park_refused(&self, refused: &Refused<'_>) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let parked = sqlx::query_scalar!(
             "INSERT INTO ledger.parked AS p (id, source, place, reason, example) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (source, place, reason) DO UPDATE

@@ -68,7 +68,7 @@ impl Directory {
 
     /// Marks accounts that a complete snapshot did not contain. The fact is stored; whether it counts is the plan's matter.
     pub async fn mark_absent(&self, fence: &Fence, run: Uuid, fact: Standing) -> Result<u64> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, fence).await?;
         let missing = absent(&mut tx, &fence.source, run, fact).await?;
         tx.commit().await?;
@@ -96,7 +96,7 @@ impl Directory {
             })
             .collect();
         for chunk in due.chunks(CHUNK) {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
             let ids: Vec<Uuid> = chunk.iter().map(|d| d.0).collect();
             let facts: Vec<String> = chunk.iter().map(|d| d.2.to_string()).collect();
@@ -133,7 +133,7 @@ impl Directory {
         page: &Page<'_>,
         absence: Option<Standing>,
     ) -> Result<(Applied, Counts)> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let mut applied = Applied::default();
         mark_seen(&mut tx, page.run, page.seen_only).await?;
         for chunk in page.accounts.chunks(CHUNK) {
@@ -204,7 +204,7 @@ impl Directory {
             checkpoints::hold(&mut *self.pool.acquire().await?, fence).await?;
         }
         for chunk in these.chunks(CHUNK) {
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
             events += release(&mut tx, self, cause, chunk).await?.1;
             tx.commit().await?;
@@ -217,7 +217,7 @@ impl Directory {
     /// one and supersedes what an earlier one held. Emits `source.baselined` after the first.
     pub async fn finish_complete(&self, cause: &Cause, fence: &Fence, end: &RunEnd<'_>) -> Result<()> {
         let RunEnd { next, rows, fingerprint, applied } = *end;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         checkpoints::advance(&mut tx, fence, next).await?;
         let source = cause.source();
         let mut head = lock_source(&mut tx, source).await?;

@@ -28,7 +28,7 @@ impl Directory {
     pub async fn create_user(&self, cause: &Cause, burst: Burst, facts: &AccountFacts) -> Result<AccountRow> {
         self.retrying(|| {
             async {
-                let mut tx = self.pool.begin().await?;
+                let mut tx = self.begin().await?;
                 let mut facts = facts.clone();
                 let mut known = None;
                 if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
@@ -57,7 +57,7 @@ impl Directory {
     ) -> Result<Option<Result<AccountRow, E>>> {
         self.retrying(|| {
             async {
-                let mut tx = self.pool.begin().await?;
+                let mut tx = self.begin().await?;
                 let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
                 let facts = match change(&current) {
                     Ok(facts) => facts,
@@ -83,7 +83,7 @@ impl Directory {
     ) -> Result<Option<Result<(), E>>> {
         self.retrying(|| {
             async {
-                let mut tx = self.pool.begin().await?;
+                let mut tx = self.begin().await?;
                 let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
                 if let Err(refusal) = check(&current) {
                     return Ok(Some(Err(refusal)));

@@ -124,7 +124,7 @@ impl Directory {
 
     /// Notes how many plans of a source that pushes wait for a person: its own, and those of its groups.
     pub async fn note_held(&self, source: &str) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         plans::note_held(&mut tx, source).await?;
         Ok(tx.commit().await?)
     }

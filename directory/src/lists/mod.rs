@@ -102,7 +102,7 @@ impl Directory {
         table: &Table<'_>,
         query: &ListQuery<'_>,
     ) -> Result<Option<List<T>>> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let within = query.within.as_millis().to_string();
         sqlx::query_scalar!(r#"SELECT set_config('statement_timeout', $1, true) AS "within!""#, within)
             .fetch_one(&mut *tx)

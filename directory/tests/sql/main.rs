@@ -5,6 +5,7 @@
 mod apply;
 mod bursts;
 mod correlation;
+mod cut_off;
 mod cutoffs;
 mod database;
 mod dates;

@@ -37,7 +37,7 @@ pub struct World {
 }
 
 /// `hr` rules over lifecycle, `okta` pushes, `badge` has no say in it, `partner` links to nobody.
-fn sources() -> Arc<Sources> {
+pub fn sources() -> Arc<Sources> {
     let source = |correlate: &[&str], authority: &[&str], ignores_lifecycle| SourceRules {
         kind: "csv".to_owned(),
         correlate: correlate.iter().map(|s| (*s).to_owned()).collect(),

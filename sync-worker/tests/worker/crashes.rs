@@ -20,7 +20,7 @@ const AFTER: &str =
 
 /// What ends somebody's access.
 const LOST: &str = "SELECT count(*) FROM ledger.events WHERE type IN ('identity.suspended', 'identity.departed')
-                    OR type = 'membership.removed' AND body::jsonb -> 'data' -> 'group' ->> 'name' = 'admins'";
+                    OR type = 'membership.removed' AND body::jsonb -> 'data' ->> 'privileged' = 'true'";
 
 /// The same source, read in pages of two.
 fn paged(worker: &SyncWorker) -> Pulled {
