@@ -149,7 +149,8 @@ impl Server {
     async fn create(&self, user: &str, number: usize) -> String {
         let person = person(u32::try_from(number).expect("a small number"), user);
         let mut resource = Scim::resource(&person, true);
-        // Jackson asks for a name and calls people by what is here.
+        // Jackson asks for a name, calls people by what is here, and finds them by their e-mail alone.
+        resource["userName"] = resource["emails"][0]["value"].clone();
         resource["name"] = json!({ "givenName": user, "familyName": "Example" });
         let made = self.send("POST", "/Users", Some(resource)).await;
         made["id"].as_str().expect("a user has an id").to_owned()
@@ -178,7 +179,7 @@ impl Server {
                 self.create(&format!("new{number}"), 1_000_000 + number).await;
             }
             Kind::Find => {
-                let name = format!("user{}", MEMBERS + number % OTHERS);
+                let name = format!("user{}@example.com", MEMBERS + number % OTHERS);
                 let found = self.send("GET", &format!("/Users?filter=userName%20eq%20%22{name}%22"), None).await;
                 assert_eq!(found["totalResults"], 1, "{name} is found");
             }
