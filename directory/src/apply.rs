@@ -204,7 +204,7 @@ pub(crate) async fn observe(
                     }
                     link => {
                         let id = Uuid::new_v4();
-                        candidates.add(id, &facts.profile);
+                        candidates.add(rules, id, &facts.profile);
                         touched.created.insert(id, (facts.kind.unwrap_or_default(), link == Link::Ambiguous));
                         (id, true)
                     }
