@@ -65,21 +65,29 @@ impl<R: Read> Stream<R> {
     }
 
     /// Shows the next row, and the bytes that it took, to `see`; `None`: there is none left.
-    pub fn next<T>(&mut self, see: impl FnOnce(&Row<'_>, &[u8]) -> T) -> io::Result<Option<Result<T, Flaw>>> {
-        while !self.is_enough() {
-            self.fill()?;
+    pub fn next<T>(&mut self, mut see: impl FnMut(&Row<'_>, &[u8]) -> T) -> io::Result<Option<Result<T, Flaw>>> {
+        loop {
+            match self.try_next(&mut see) {
+                Some(shown) => return Ok(shown),
+                None => self.fill()?,
+            }
         }
+    }
+
+    /// The next row as [`Stream::next`] shows it; `None`: more text could change something about it.
+    fn try_next<T>(&mut self, see: &mut impl FnMut(&Row<'_>, &[u8]) -> T) -> Option<Option<Result<T, Flaw>>> {
         let text = &self.window[self.consumed..];
         let mut rows = Rows::going_on(text, self.delimiter, self.number);
         let found = rows.next();
         let (number, took) = (rows.number(), text.len() - rows.rest().len());
+        let last = self.at_end || self.broken.is_some();
         let place = |row, fault| Flaw { row, column: None, fault };
         let shown = match found {
-            Some(Ok(row)) if ends_a_row(&text[..took]) => Some(Ok(see(&row, &text.as_bytes()[..took]))),
-            Some(Err(flaw)) if !waits(&flaw.fault, text) || text.len() > LONGEST => {
-                Some(Err(if waits(&flaw.fault, text) { place(number, Fault::LongRow) } else { flaw }))
-            }
+            // Only a line feed says that a row is over: what ends with the window may go on behind it.
+            Some(Ok(row)) if text[..took].ends_with('\n') => Some(Ok(see(&row, &text.as_bytes()[..took]))),
+            Some(Err(flaw)) if !waits(&flaw.fault, text) => Some(Err(flaw)),
             Some(_) if text.len() > LONGEST => Some(Err(place(number, Fault::LongRow))),
+            _ if !last => return None,
             found => match (self.broken.take(), found) {
                 (Some(fault), found) => Some(Err(place(number + u64::from(found.is_none()), fault))),
                 (None, None) => None,
@@ -88,22 +96,7 @@ impl<R: Read> Stream<R> {
             },
         };
         (self.consumed, self.number) = (self.consumed + took, number);
-        Ok(shown)
-    }
-
-    /// Whether more text could change nothing about the next row.
-    fn is_enough(&self) -> bool {
-        let text = &self.window[self.consumed..];
-        if self.at_end || self.broken.is_some() || text.len() > LONGEST {
-            return true;
-        }
-        let mut rows = Rows::going_on(text, self.delimiter, self.number);
-        match rows.next() {
-            // Only a line feed says that a row is over: what ends with the window may go on behind it.
-            Some(Ok(_)) => ends_a_row(&text[..text.len() - rows.rest().len()]),
-            Some(Err(flaw)) => !waits(&flaw.fault, text),
-            None => false,
-        }
+        Some(shown)
     }
 
     /// Reads on, at least as much as is waiting already, so that a long row is not tried again for every block of it.
@@ -137,10 +130,6 @@ impl<R: Read> Stream<R> {
         self.decoded += text as u64;
         Ok(())
     }
-}
-
-fn ends_a_row(text: &str) -> bool {
-    text.ends_with('\n')
 }
 
 /// Whether more text could mend it.
