@@ -206,3 +206,61 @@ async fn a_probe_says_what_was_found() {
     let found = scim.build(None).unwrap().probe().await.unwrap();
     assert_eq!(found, "waits for SCIM requests, 1 token in the configuration");
 }
+
+/// So many people, each with a number and a name.
+fn many(people: usize) -> String {
+    (1..=people).fold("employeeNumber,userName\n".to_owned(), |text, n| text + &format!("{n},user{n}\n"))
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_pages_of_which_the_last_ends_the_snapshot() {
+    let export = Export::of(&many(4_001));
+    let connector = export.connector(json!({}));
+    let (mut at, mut sizes, mut all) = (None, Vec::new(), Vec::new());
+    loop {
+        let batch = pulled(&connector).pull(at.as_ref()).await.unwrap();
+        assert_eq!(batch.coverage, Coverage::Snapshot);
+        sizes.push(batch.changes.len());
+        all.extend(ids(&batch).into_iter().map(str::to_owned));
+        at = Some(batch.next);
+        if !batch.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [2_000, 2_000, 1]);
+    assert_eq!(all, (1..=4_001).map(|n| n.to_string()).collect::<Vec<_>>());
+    // What is stored begins a new look at the file.
+    assert_eq!(pulled(&connector).pull(at.as_ref()).await.unwrap().changes.len(), 2_000);
+}
+
+#[tokio::test]
+async fn a_flaw_on_the_last_page_refuses_the_first_one() {
+    for wrong in ["1,again\n", ",nobody\n", "4002,\"open\n", "4002,cut"] {
+        let export = Export::of(&(many(4_001) + wrong));
+        let refused = export.pull(json!({})).await;
+        assert!(matches!(refused, Err(Error::Malformed { .. })), "{wrong}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_between_two_pages_ends_the_reading() {
+    let text = many(2_001);
+    let export = Export::of(&text);
+    let connector = export.connector(json!({}));
+    let written = fs::metadata(export.path()).unwrap().modified().unwrap();
+    let first = pulled(&connector).pull(None).await.unwrap();
+    // Of the same size, age and inode: only its bytes tell.
+    export.write(text.replace("2001,user2001", "2001,user2002").as_bytes());
+    export.change_time(written);
+    assert!(cause(pulled(&connector).pull(Some(&first.next)).await).ends_with("is still being written"));
+    export.write(many(2_000).as_bytes());
+    assert!(cause(pulled(&connector).pull(Some(&first.next)).await).ends_with("is still being written"));
+}
+
+#[tokio::test]
+async fn another_process_cannot_go_on_between_two_pages() {
+    let export = Export::of(&many(2_001));
+    let next = export.pull(json!({})).await.unwrap().next;
+    let expired = pulled(&export.connector(json!({}))).pull(Some(&next)).await;
+    assert!(matches!(expired, Err(Error::CheckpointExpired)), "{expired:?}");
+}

@@ -51,11 +51,8 @@ pub enum Mode {
 /// One page of a run.
 #[derive(Debug)]
 pub struct Page<'a> {
-    pub run: Uuid,
     pub fence: &'a Fence,
     pub accounts: &'a [AccountFacts],
-    /// Native ids that were there but could not be understood: present, nothing else.
-    pub seen_only: &'a [String],
     pub baseline: bool,
 }
 
@@ -75,10 +72,6 @@ impl Directory {
     /// Applies a page of a run in chunks, each one transaction. Creates and updates count; what would end access waits.
     pub async fn apply_page(&self, cause: &Cause, page: &Page<'_>) -> Result<Applied> {
         let mut total = Applied::default();
-        for chunk in page.seen_only.chunks(CHUNK) {
-            let mut connection = self.pool.acquire().await?;
-            mark_seen(&mut connection, page.run, chunk).await?;
-        }
         for chunk in page.accounts.chunks(CHUNK) {
             let applied = self.retrying(|| self.apply_chunk(cause, page, chunk).boxed()).await?;
             if applied.events > 0 {
@@ -134,7 +127,6 @@ impl Directory {
         let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, page.fence).await?;
         let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
-        mark_seen(&mut tx, page.run, &ids).await?;
         let known = accounts::lock(&mut tx, cause.source(), &ids).await?;
         let mode = Mode::Safe { baseline: page.baseline };
         let (touched, mut applied) = observe(&mut tx, self, cause, known, chunk, mode, false).await?;
@@ -142,17 +134,6 @@ impl Directory {
         tx.commit().await?;
         Ok(applied)
     }
-}
-
-pub(crate) async fn mark_seen(tx: &mut PgConnection, run: Uuid, native_ids: &[String]) -> Result<()> {
-    sqlx::query!(
-        "INSERT INTO scratch.seen (run, native_id) SELECT $1, u FROM UNNEST($2::text[]) AS u ON CONFLICT DO NOTHING",
-        run,
-        native_ids
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Writes the accounts of one chunk and says which identities they touch. `known`: those that exist, locked. `unique`: the source must not have two of a userName.
@@ -224,7 +205,7 @@ pub(crate) async fn observe(
                     }
                     link => {
                         let id = Uuid::new_v4();
-                        candidates.add(id, &facts.profile);
+                        candidates.add(rules, id, &facts.profile);
                         touched.created.insert(id, (facts.kind.unwrap_or_default(), link == Link::Ambiguous));
                         (id, true)
                     }

@@ -1,6 +1,6 @@
 //! Which identity a new or changed account belongs to: SQL finds candidates, the pure rule decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use lifecycle::account::Profile;
 use lifecycle::correlate::{Link, correlate};
@@ -10,8 +10,11 @@ use uuid::Uuid;
 use crate::Result;
 
 /// Candidates for a chunk of accounts, found in one query.
+#[derive(Default)]
 pub(crate) struct Candidates {
     known: Vec<(Uuid, Profile)>,
+    /// Which of them have a value, by rule; the rest of a chunk need not be looked at for each of its accounts.
+    by_value: HashMap<(String, String), Vec<usize>>,
 }
 
 impl Candidates {
@@ -19,7 +22,7 @@ impl Candidates {
     /// sources that bring the same new person at the same moment do not make two of them.
     pub(crate) async fn find(tx: &mut PgConnection, rules: &[String], profiles: &[&Profile]) -> Result<Self> {
         if rules.is_empty() || profiles.is_empty() {
-            return Ok(Self { known: Vec::new() });
+            return Ok(Self::default());
         }
         let values = |rule: &str| -> Vec<String> {
             let asked = rules.iter().any(|r| r == rule);
@@ -38,33 +41,56 @@ impl Candidates {
         )
         .fetch_one(&mut *tx)
         .await?;
+        // Each value is looked up in its index, however many identities there are and whatever is known of them: of one
+        // condition over both columns the planner makes a look at them all, for each chunk of a first run.
         let rows = sqlx::query!(
-            "SELECT id, user_name, employee_number FROM directory.identities
-             WHERE (employee_number = ANY($1) OR lower(user_name) = ANY(ARRAY(SELECT lower(n) FROM UNNEST($2::text[]) AS n)))
-               AND state NOT IN ('merged', 'erased')",
+            r#"SELECT i.id AS "id!", i.user_name, i.employee_number
+               FROM UNNEST($1::text[]) AS n CROSS JOIN LATERAL (
+                   SELECT id, user_name, employee_number, state FROM directory.identities WHERE employee_number = n OFFSET 0
+               ) AS i WHERE i.state NOT IN ('merged', 'erased')
+               UNION
+               SELECT i.id, i.user_name, i.employee_number
+               FROM UNNEST($2::text[]) AS n CROSS JOIN LATERAL (
+                   SELECT id, user_name, employee_number, state FROM directory.identities
+                   WHERE lower(user_name) = lower(n) OFFSET 0
+               ) AS i WHERE i.state NOT IN ('merged', 'erased')"#,
             &numbers,
             &names
         )
         .fetch_all(tx)
         .await?;
-        let known = rows
-            .into_iter()
-            .map(|r| {
-                (r.id, Profile { user_name: r.user_name, employee_number: r.employee_number, ..Profile::default() })
-            })
-            .collect();
-        Ok(Self { known })
+        let mut candidates = Self::default();
+        for row in rows {
+            let profile =
+                Profile { user_name: row.user_name, employee_number: row.employee_number, ..Profile::default() };
+            candidates.add(rules, row.id, &profile);
+        }
+        Ok(candidates)
     }
 
     /// Where `profile` belongs, other than to `except`.
     pub(crate) fn link(&self, rules: &[String], profile: &Profile, except: Option<Uuid>) -> Link {
-        correlate(rules, profile, self.known.iter().filter(|(id, _)| Some(*id) != except).map(|(id, p)| (*id, p)))
+        let sharing =
+            rules.iter().filter_map(|rule| self.by_value.get(&(rule.clone(), value(rule, profile)?))).flatten();
+        let near = sharing.map(|at| &self.known[*at]).filter(|(id, _)| Some(*id) != except);
+        correlate(rules, profile, near.map(|(id, p)| (*id, p)))
     }
 
-    /// Makes an identity that this very chunk creates known to the accounts after it.
-    pub(crate) fn add(&mut self, id: Uuid, profile: &Profile) {
+    /// Makes an identity, such as one that this very chunk creates, known to the accounts after it.
+    pub(crate) fn add(&mut self, rules: &[String], id: Uuid, profile: &Profile) {
+        for rule in rules {
+            if let Some(value) = value(rule, profile) {
+                self.by_value.entry((rule.clone(), value)).or_default().push(self.known.len());
+            }
+        }
         self.known.push((id, profile.clone()));
     }
+}
+
+/// A value such that two that correlate are the same.
+fn value(rule: &str, profile: &Profile) -> Option<String> {
+    let value = profile.field(rule)?;
+    Some(if rule == "userName" { value.to_lowercase() } else { value.to_owned() })
 }
 
 /// One of 1,024 lock numbers, so that a chunk never takes more locks than that.

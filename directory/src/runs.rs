@@ -11,10 +11,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts;
-use crate::apply::{Applied, CHUNK, Cause, Mode, Page, mark_seen, observe};
+use crate::apply::{Applied, CHUNK, Cause, Mode, Page, observe};
 use crate::checkpoints::{self, Fence};
 use crate::events::{self, Draft, Head};
 use crate::plans::supersede;
+use crate::roll::Roll;
 use crate::settle::{MembershipChange, Touched, settle};
 use crate::{Directory, Error, Result};
 
@@ -62,24 +63,27 @@ impl Directory {
         )
         .execute(&self.pool)
         .await?;
-        sqlx::query!("DELETE FROM scratch.seen WHERE run = $1", run).execute(&self.pool).await?;
         Ok(())
     }
 
     /// Marks accounts that a complete snapshot did not contain. The fact is stored; whether it counts is the plan's matter.
-    pub async fn mark_absent(&self, fence: &Fence, run: Uuid, fact: Standing) -> Result<u64> {
+    pub async fn mark_absent(&self, fence: &Fence, roll: &Roll, fact: Standing) -> Result<u64> {
         let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, fence).await?;
-        let missing = absent(&mut tx, &fence.source, run, fact).await?;
+        let missing = absent(&mut tx, &fence.source, roll, fact).await?;
         tx.commit().await?;
         Ok(missing)
     }
 
     /// Lets dates that have passed act: a first day counts at once, a last day is a difference for the plan.
     pub async fn pass_dates(&self, cause: &Cause, fence: &Fence, now: DateTime<Utc>) -> Result<()> {
+        // Nearly everybody began some day, so only those whose fact is no longer what their dates say may leave the database;
+        // what they say is decided below.
         let rows = sqlx::query!(
             "SELECT id, identity_id, stated, starts_at, ends_at, fact, counted FROM directory.accounts
-             WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)",
+             WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)
+               AND (stated = 'staged' OR ends_at <= $2 AND fact <> 'gone'
+                    OR stated NOT IN ('unknown', fact) AND NOT coalesce(ends_at <= $2 AND fact = 'gone', false))",
             cause.source(),
             now
         )
@@ -126,19 +130,18 @@ impl Directory {
     }
 
     /// What a run of this snapshot would do, found by doing it in one transaction that is rolled back. The account facts must
-    /// be the whole snapshot.
+    /// be all that the roll did not know already.
     pub async fn rehearse(
         &self,
         cause: &Cause,
         page: &Page<'_>,
+        roll: &Roll,
         absence: Option<Standing>,
     ) -> Result<(Applied, Counts)> {
         let mut tx = self.begin().await?;
         let mut applied = Applied::default();
-        mark_seen(&mut tx, page.run, page.seen_only).await?;
         for chunk in page.accounts.chunks(CHUNK) {
             let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
-            mark_seen(&mut tx, page.run, &ids).await?;
             let known = accounts::lock(&mut tx, cause.source(), &ids).await?;
             let mode = Mode::Safe { baseline: page.baseline };
             let (_, done) = observe(&mut tx, self, cause, known, chunk, mode, false).await?;
@@ -147,7 +150,7 @@ impl Directory {
             applied.unchanged += done.unchanged;
         }
         if let Some(fact) = absence {
-            absent(&mut tx, cause.source(), page.run, fact).await?;
+            absent(&mut tx, cause.source(), roll, fact).await?;
         }
         let counts = count(&differences(&mut tx, cause.source()).await?);
         tx.rollback().await?;
@@ -157,8 +160,8 @@ impl Directory {
     /// Active identities with an account at this source.
     pub async fn active_at(&self, source: &str) -> Result<u64> {
         let count = sqlx::query_scalar!(
-            r#"SELECT count(DISTINCT i.id) AS "count!" FROM directory.identities i
-               JOIN directory.accounts a ON a.identity_id = i.id WHERE a.source = $1 AND i.state = 'active'"#,
+            r#"SELECT count(*) AS "count!" FROM directory.identities i WHERE i.state = 'active'
+               AND EXISTS (SELECT FROM directory.accounts a WHERE a.identity_id = i.id AND a.source = $1)"#,
             source
         )
         .fetch_one(&self.pool)
@@ -265,15 +268,17 @@ fn count(differences: &[Difference]) -> Counts {
 
 /// Marks accounts that a complete snapshot did not contain. Whoever has left stays so: HR drops leavers from its exports, and
 /// being missing is a weaker word than having left.
-async fn absent(tx: &mut PgConnection, source: &str, run: Uuid, fact: Standing) -> Result<u64> {
+async fn absent(tx: &mut PgConnection, source: &str, roll: &Roll, fact: Standing) -> Result<u64> {
+    let missing = roll.missing(tx, source).await?;
+    if missing.is_empty() {
+        return Ok(0);
+    }
     let done = sqlx::query!(
         "UPDATE directory.accounts a
-         SET stated = CASE WHEN fact = 'gone' THEN fact ELSE $3 END, fact = CASE WHEN fact = 'gone' THEN fact ELSE $3 END,
+         SET stated = CASE WHEN fact = 'gone' THEN fact ELSE $2 END, fact = CASE WHEN fact = 'gone' THEN fact ELSE $2 END,
              tombstone = 'out_of_scope', content_hash = ''::bytea, version = version + 1, changed_at = clock_timestamp()
-         WHERE source = $1 AND tombstone IS NULL
-           AND NOT EXISTS (SELECT FROM scratch.seen s WHERE s.run = $2 AND s.native_id = a.native_id)",
-        source,
-        run,
+         WHERE id = ANY($1) AND tombstone IS NULL",
+        &missing,
         fact.as_str()
     )
     .execute(tx)

@@ -96,6 +96,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
     Set up:
       check           Validate configuration and policy, and try every connection
       policy test     Decide the examples of the policy
+      generate        Write the personnel file of a made-up organisation
       token create    Make a token and print it, this once
       token list      List tokens: whose, and until when
       token revoke    Accept a token no longer
@@ -651,4 +652,36 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(program.stdout.take());
     let output = program.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn an_organisation_is_generated_with_its_manifest_and_a_configuration_that_is_never_replaced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let generate = |arguments: &str| {
+        let words = format!("generate small-10k --people 50 --out org {arguments}");
+        transcript(&run(folder.path(), &words.split_whitespace().collect::<Vec<_>>()), folder.path())
+    };
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("org").join(name)).expect("a file that was written");
+    assert_snapshot!(generate(""), @r"
+    --- stdout
+    org/people.csv, 50 rows, day 0 of small-10k, seed 1
+    --- exit 0
+    ");
+    let first = read("people.csv");
+    assert_eq!(first.lines().count(), 51);
+    assert!(read("people.json").contains(r#""rows":50"#));
+    std::fs::write(folder.path().join("org/leaver.yaml"), "mine").expect("a file in it");
+    assert!(generate("--day 200 -o json").contains(r#""day": 200"#));
+    assert_ne!(read("people.csv"), first);
+    assert_eq!(read("leaver.yaml"), "mine");
+    assert!(!folder.path().join("org/people.csv.part").exists());
+}
+
+#[test]
+fn the_generated_configuration_is_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(folder.path(), &["generate", "small-10k", "--people", "20", "--out", "."]);
+    let shown = transcript(&run(folder.path(), &["policy", "test"]), folder.path());
+    assert!(shown.ends_with("--- exit 0"), "{shown}");
 }

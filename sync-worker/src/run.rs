@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use connectors::{Batch, Checkpoint, Coverage};
-use directory::{Applied, Cause, Fence, Page, RunEnd, SourceRow};
+use directory::{Applied, Cause, Fence, Page, Roll, RunEnd, SourceRow};
 use lifecycle::brake::{Counts, Evidence, Reason, evaluate};
 use lifecycle::{AccountFacts, Change, Class, Standing};
 use serde::Serialize;
@@ -71,7 +71,7 @@ impl SyncWorker {
         let (fence, since) = self.directory.fence(&source.name).await?;
         let since = since.filter(|_| !whole);
         self.directory.start_run(run, &source.name).await?;
-        let result = self.read_and_apply(source, run, &fence, since, received_at).await;
+        let result = self.read_and_apply(source, &fence, since, received_at).await;
         match &result {
             Ok(report) => {
                 let rows = i64::try_from(report.rows).ok();
@@ -89,7 +89,6 @@ impl SyncWorker {
     async fn read_and_apply(
         &self,
         source: &Pulled,
-        run: Uuid,
         fence: &Fence,
         since: Option<Value>,
         received_at: DateTime<Utc>,
@@ -111,12 +110,13 @@ impl SyncWorker {
         // Another configuration asks another question, to which an earlier answer is no beginning.
         let changed = row.as_ref().and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint);
         let mut at = since.filter(|_| !changed).map(Checkpoint);
+        let mut roll = None;
         let coverage = loop {
             let Batch { changes, coverage, parked: refused, seen_only, next, more } =
                 match source.connector.pull(at.as_ref()).await {
                     // From the beginning then; a snapshot has no checkpoint that could expire once more.
                     Err(connectors::Error::CheckpointExpired) if at.is_some() => {
-                        (at, rows) = (None, 0);
+                        (at, rows, roll) = (None, 0, None);
                         continue;
                     }
                     result => result?,
@@ -126,9 +126,12 @@ impl SyncWorker {
             }
             parked += refused.len();
             self.metrics.parked(name, refused.len());
-            let (accounts, deleted) = split(changes);
+            let (mut accounts, deleted) = split(changes);
             rows += (accounts.len() + seen_only.len()) as u64;
-            let page = Page { run, fence, accounts: &accounts, seen_only: &seen_only, baseline };
+            if coverage == Coverage::Snapshot {
+                total.unchanged += self.call_roll(name, &mut roll, &mut accounts, &seen_only).await?;
+            }
+            let page = Page { fence, accounts: &accounts, baseline };
             let applied = self.directory.apply_page(&cause(Class::Mass), &page).await?;
             if applied.events > 0 {
                 self.metrics.committed(&cause(Class::Mass));
@@ -157,8 +160,8 @@ impl SyncWorker {
             parked,
         };
         let delta = coverage == Coverage::Delta;
-        if let Some(fact) = absence(source).filter(|_| !delta) {
-            self.directory.mark_absent(fence, run, fact).await?;
+        if let (Some(fact), Some(roll)) = (absence(source), &roll) {
+            self.directory.mark_absent(fence, roll, fact).await?;
         }
         self.directory.pass_dates(&cause(Class::Prompt), fence, Utc::now()).await?;
         // What a delta says is weighed by itself: it neither waits for the answer to a held plan nor gives it.
@@ -198,6 +201,22 @@ impl SyncWorker {
         Ok(report)
     }
 
+    /// Takes out of a page whoever is unchanged; the roll is read before the first. Answers with how many they were.
+    async fn call_roll(
+        &self,
+        source: &str,
+        roll: &mut Option<Roll>,
+        accounts: &mut Vec<AccountFacts>,
+        seen_only: &[String],
+    ) -> Result<u64, Error> {
+        let roll = match roll {
+            Some(roll) => roll,
+            None => roll.insert(self.directory.roll(source).await?),
+        };
+        roll.saw(seen_only);
+        Ok(roll.call(accounts, Utc::now()))
+    }
+
     async fn hold(
         &self,
         cause: &Cause,
@@ -219,12 +238,16 @@ impl SyncWorker {
         let (fence, _) = self.directory.fence(name).await?;
         let row = self.directory.source(name).await?;
         let active = self.directory.active_at(name).await?;
-        let (mut all, mut seen, mut parked) = (Vec::new(), Vec::new(), 0);
+        // Of the unchanged only their number is kept.
+        let (mut changed, mut rows, mut unchanged, mut parked) = (Vec::new(), 0, 0, 0);
+        let mut roll = None;
         let mut at = None;
         loop {
             let batch = source.connector.pull(at.as_ref()).await?;
-            all.extend(split(batch.changes).0);
-            seen.extend(batch.seen_only);
+            let mut accounts = split(batch.changes).0;
+            rows += (accounts.len() + batch.seen_only.len()) as u64;
+            unchanged += self.call_roll(name, &mut roll, &mut accounts, &batch.seen_only).await?;
+            changed.append(&mut accounts);
             parked += batch.parked.len();
             at = Some(batch.next);
             if !batch.more {
@@ -232,7 +255,7 @@ impl SyncWorker {
             }
         }
         let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
-        let page = Page { run: Uuid::now_v7(), fence: &fence, accounts: &all, seen_only: &seen, baseline };
+        let page = Page { fence: &fence, accounts: &changed, baseline };
         let cause = Cause {
             source: Some(name.to_owned()),
             class: Class::Mass,
@@ -241,15 +264,15 @@ impl SyncWorker {
             trace: None,
             via: source.config.connector.kind(),
         };
-        let (applied, waiting) = self.directory.rehearse(&cause, &page, absence(source)).await?;
-        let rows = (all.len() + seen.len()) as u64;
+        let roll = roll.unwrap_or_default();
+        let (applied, waiting) = self.directory.rehearse(&cause, &page, &roll, absence(source)).await?;
         let reasons: Vec<String> =
             judge(source, row.as_ref(), waiting, active, rows).iter().map(ToString::to_string).collect();
         Ok(RunReport {
             outcome: if reasons.is_empty() { Outcome::Complete } else { Outcome::Held },
             rows,
             counts: Counts { create: applied.created, update: applied.updated, ..waiting },
-            unchanged: applied.unchanged,
+            unchanged: unchanged + applied.unchanged,
             plan: None,
             reasons,
             parked,

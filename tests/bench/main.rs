@@ -4,8 +4,8 @@
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
 //! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, a group
-//! of 100,000 members, and SCIM requests beside others'. Arguments choose among `embedded`, `kafka`, `relay`, `outages`,
-//! `adapters`, `keycloak`, `groups` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
+//! of 100,000 members, a personnel file of up to a million people, and SCIM requests beside others'. Arguments choose among
+//! `embedded`, `kafka`, `relay`, `outages`, `adapters`, `keycloak`, `groups`, `scale` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
 
 mod adapters;
 mod groups;
@@ -17,6 +17,7 @@ mod outages;
 #[path = "../keycloak/realm.rs"]
 mod realm;
 mod relay;
+mod scale;
 mod scim;
 mod usage;
 mod watch;
@@ -79,6 +80,9 @@ async fn main() {
     }
     if wanted("groups") {
         groups::measure().await;
+    }
+    if wanted("scale") {
+        scale::measure().await;
     }
     if wanted("scim") {
         scim::measure().await;

@@ -1,50 +1,87 @@
 //! Reads the file when, and only when, nobody is writing it.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use chrono_tz::Tz;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use super::{config::Config, fault::Unready, rows};
+use super::{
+    config::Config,
+    fault::Unready,
+    mapping::People,
+    survey::{self, Layout, PAGE, Survey},
+};
+use crate::Error;
 
-/// A file that did not change while it was read, nor for the time before that which the operator asks for.
+/// A file that was found whole, and is recognized when it is read.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub bytes: Vec<u8>,
-    /// SHA-256 of `bytes`, hex.
+pub(super) struct Verified {
+    /// SHA-256, hex.
     pub sha256: String,
+    pub rows: u64,
     pub modified: SystemTime,
+    pub layout: Layout,
+    stamp: Stamp,
 }
 
-pub(super) async fn read(config: &Config) -> Result<Contents, Unready> {
+/// Looks at all of the file, which did not change meanwhile, nor for the time before that which the operator asks for.
+pub(super) async fn verify(config: &Config) -> Result<Verified, Error> {
     let path = &config.path;
     let stamp = settled(path, config.settle).await?;
-    let bytes = tokio::fs::read(path).await.map_err(unreadable(path))?;
-    if Stamp::of(path).await? != stamp || bytes.len() as u64 != stamp.size {
-        return Err(Unready::StillBeingWritten { path: path.clone() });
+    let wanted = config.clone();
+    let survey = aside(move || survey::survey(File::open(&wanted.path)?, &wanted, PAGE)).await?;
+    let survey = survey.map_err(unreadable(path))?;
+    if Stamp::of(path).await? != stamp || survey.size != stamp.size {
+        return Err(Unready::StillBeingWritten { path: path.clone() }.into());
     }
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    Ok(Contents { bytes, sha256, modified: stamp.modified })
+    agree(&survey, config).await?;
+    let Survey { sha256, rows, layout, .. } = survey;
+    Ok(Verified { sha256, rows, modified: stamp.modified, layout: layout?, stamp })
+}
+
+/// Reads one page of a file that was verified; it must still be the same one, also afterwards.
+pub(super) async fn page(config: &Config, zone: Tz, verified: &Arc<Verified>, page: usize) -> Result<People, Error> {
+    let path = &config.path;
+    let (wanted, whole) = (config.clone(), Arc::clone(verified));
+    let people = aside(move || {
+        let Some(page) = whole.layout.pages.get(page) else { return Ok(None) };
+        let mut file = File::open(&wanted.path)?;
+        file.seek(SeekFrom::Start(page.offset))?;
+        survey::read(file.take(page.length), page, &whole.layout.header, &wanted, zone)
+    })
+    .await?
+    .map_err(unreadable(path))?;
+    match people {
+        Some(people) if Stamp::of(path).await? == verified.stamp => Ok(people),
+        _ => Err(Unready::StillBeingWritten { path: path.clone() }.into()),
+    }
+}
+
+/// A large file takes longer than other tasks of this thread should wait.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Unready> {
+    tokio::task::spawn_blocking(work).await.map_err(Unready::Interrupted)
 }
 
 /// Compares with the manifest, where there is one. Not agreeing is no flaw of the file: the other of the two may be on
-/// its way.
-pub(super) async fn verify(contents: &Contents, config: &Config) -> Result<(), Unready> {
+/// its way. A file of which the manifest states the digest is the one that was meant, flaws and all.
+async fn agree(survey: &Survey, config: &Config) -> Result<(), Unready> {
     let Some(path) = &config.manifest else { return Ok(()) };
     let text = tokio::fs::read(path).await.map_err(unreadable(path))?;
     let stated: Manifest =
         serde_json::from_slice(&text).map_err(|source| Unready::Manifest { path: path.clone(), source })?;
-    let found = rows::count(&contents.bytes, config.delimiter);
-    if stated.rows != found {
-        return Err(Unready::Rows { stated: stated.rows, found });
+    let (whole, same) = (survey.layout.is_ok(), stated.sha256.eq_ignore_ascii_case(&survey.sha256));
+    if whole && stated.rows != survey.rows {
+        return Err(Unready::Rows { stated: stated.rows, found: survey.rows });
     }
-    if !stated.sha256.eq_ignore_ascii_case(&contents.sha256) {
-        return Err(Unready::Digest { stated: stated.sha256, found: contents.sha256.clone() });
+    if !same {
+        return Err(Unready::Digest { stated: stated.sha256, found: survey.sha256.clone() });
     }
     Ok(())
 }

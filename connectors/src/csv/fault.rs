@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use crate::Error;
 
 /// Something in the file that cannot be understood.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
     #[error("empty file: there is not even a header")]
     Empty,
@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Nul { offset: usize },
     #[error("a quote is opened and never closed: the file may be cut, or a quote inside of a cell is not doubled")]
     UnclosedQuote,
+    #[error("a row goes on for more than 16 MiB: a quote may be opened and never closed")]
+    LongRow,
     #[error("text follows a closing quote: double the quotes inside of a quoted cell")]
     TextAfterQuote,
     #[error("a carriage return stands alone outside of quotes: end rows with a newline")]

@@ -1,6 +1,6 @@
 //! Their rows to our facts; pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -12,11 +12,11 @@ use super::{
     dates::{self, Stated},
     fault::{Fault, Flaw},
     header::Header,
-    rows::{self, Row, Rows},
+    rows::Row,
 };
-use crate::{Error, Parked};
+use crate::Parked;
 
-/// Everybody in a file.
+/// Everybody on a page.
 #[derive(Debug, Default)]
 pub(super) struct People {
     pub accounts: Vec<AccountFacts>,
@@ -25,6 +25,7 @@ pub(super) struct People {
     pub seen_only: Vec<String>,
 }
 
+#[cfg(test)]
 impl People {
     /// Rows after the header.
     pub fn rows(&self) -> usize {
@@ -32,43 +33,29 @@ impl People {
     }
 }
 
-/// Reads a whole file, or nothing of it: an error means that somebody may be in it whom we cannot name.
-pub(super) fn people(bytes: &[u8], config: &Config, zone: Tz) -> Result<People, Error> {
-    let text = rows::text(bytes, config.delimiter).map_err(|flaw| flaw.into_error(&[]))?;
-    let mut rows = Rows::new(text, config.delimiter);
-    let first = rows.next().unwrap_or(Err(Flaw { row: 1, column: None, fault: Fault::Empty }));
-    let header = first.and_then(|row| Header::read(&row, config)).map_err(|flaw| flaw.into_error(&[]))?;
-
-    let mut people = People::default();
-    let mut seen = HashMap::new();
-    for row in rows {
-        let row = row.map_err(|flaw| flaw.into_error(&header.names))?;
-        let native_id = native_id(&row, &header, &mut seen).map_err(|flaw| flaw.into_error(&header.names))?;
-        let (facts, flaws) = Person { row: &row, header: &header, map: &config.map, zone }.facts(&native_id);
-        match facts {
-            Some(facts) => people.accounts.push(facts),
-            None => people.seen_only.push(native_id),
-        }
-        let park = |flaw: Flaw| Parked { at: flaw.at(&header.names), reason: flaw.fault.to_string() };
-        people.parked.extend(flaws.into_iter().map(park));
+/// Reads one row.
+pub(super) fn read(row: &Row<'_>, header: &Header, config: &Config, zone: Tz, people: &mut People) -> Result<(), Flaw> {
+    let native_id = key(row, header)?;
+    let (facts, flaws) = Person { row, header, map: &config.map, zone }.facts(native_id);
+    match facts {
+        Some(facts) => people.accounts.push(facts),
+        None => people.seen_only.push(native_id.to_owned()),
     }
-    Ok(people)
+    let park = |flaw: Flaw| Parked { at: flaw.at(&header.names), reason: flaw.fault.to_string() };
+    people.parked.extend(flaws.into_iter().map(park));
+    Ok(())
 }
 
 /// Who a row is about. A row that does not even say that could be anybody, so the whole file is refused for it.
-fn native_id(row: &Row<'_>, header: &Header, seen: &mut HashMap<String, u64>) -> Result<String, Flaw> {
+pub(super) fn key<'a>(row: &'a Row<'_>, header: &Header) -> Result<&'a str, Flaw> {
     let flaw = |column: usize, fault| Flaw { row: row.number, column: Some(column + 1), fault };
     let (found, expected) = (row.cells.len(), header.names.len());
     if found != expected {
         return Err(flaw(found.min(expected), Fault::FieldCount { found, expected }));
     }
-    let key = row.cells[header.key].trim();
-    if key.is_empty() {
-        return Err(flaw(header.key, Fault::EmptyKey));
-    }
-    match seen.insert(key.to_owned(), row.number) {
-        Some(first) => Err(flaw(header.key, Fault::DuplicateKey { first, second: row.number })),
-        None => Ok(key.to_owned()),
+    match row.cells[header.key].trim() {
+        "" => Err(flaw(header.key, Fault::EmptyKey)),
+        key => Ok(key),
     }
 }
 

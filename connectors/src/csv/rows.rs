@@ -24,8 +24,24 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    #[cfg(test)]
     pub fn new(text: &'a str, delimiter: char) -> Self {
-        Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text), delimiter, number: 0 }
+        Self::going_on(text.strip_prefix('\u{feff}').unwrap_or(text), delimiter, 0)
+    }
+
+    /// Begins behind row `number`.
+    pub fn going_on(text: &'a str, delimiter: char, number: u64) -> Self {
+        Self { rest: text, delimiter, number }
+    }
+
+    /// Of the last row, or of the blank one behind it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What has not been read.
+    pub fn rest(&self) -> &'a str {
+        self.rest
     }
 
     fn row(&mut self) -> Result<Row<'a>, Flaw> {
@@ -98,41 +114,6 @@ fn after_line_end(text: &str) -> Option<&str> {
     text.strip_prefix('\n').or_else(|| text.strip_prefix("\r\n"))
 }
 
-/// The text of a whole file, if it is one: UTF-8, not empty, not cut within its last line.
-pub(super) fn text(bytes: &[u8], delimiter: char) -> Result<&str, Flaw> {
-    let flaw = |before: &[u8], fault| Flaw { row: row_after(before, delimiter), column: None, fault };
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let offset = error.valid_up_to();
-        flaw(&bytes[..offset], Fault::NotUtf8 { offset })
-    })?;
-    if let Some(offset) = text.find('\0') {
-        return Err(flaw(&bytes[..offset], Fault::Nul { offset }));
-    }
-    if text.trim_start_matches('\u{feff}').trim().is_empty() {
-        return Err(Flaw { row: 1, column: None, fault: Fault::Empty });
-    }
-    if !text.ends_with('\n') {
-        return Err(flaw(bytes, Fault::NoFinalNewline));
-    }
-    Ok(text)
-}
-
-/// How many rows follow the header, as far as they can be read at all.
-pub(super) fn count(bytes: &[u8], delimiter: char) -> u64 {
-    let text = String::from_utf8_lossy(bytes);
-    let rows = Rows::new(&text, delimiter).take_while(Result::is_ok).count() as u64;
-    rows.saturating_sub(1)
-}
-
-/// The number of the row that a byte after `before` belongs to.
-fn row_after(before: &[u8], delimiter: char) -> u64 {
-    let before = String::from_utf8_lossy(before);
-    let mut rows = Rows::new(&before, delimiter);
-    let within_quotes = rows.by_ref().any(|row| row.is_err());
-    let at_row_start = before.is_empty() || before.ends_with('\n');
-    rows.number + u64::from(at_row_start && !within_quotes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,23 +146,6 @@ mod tests {
     fn rows_are_numbered_as_a_spreadsheet_shows_them() {
         let rows: Vec<_> = Rows::new("id\n\n\"one\ncell\"\r\n\r\nlast\n", ',').map(|row| row.unwrap().number).collect();
         assert_eq!(rows, [1, 3, 5]);
-    }
-
-    #[test]
-    fn a_text_that_cannot_be_a_whole_file_is_refused_with_its_place() {
-        for (bytes, row, fault) in [
-            (&b""[..], 1, Fault::Empty),
-            (b"\xef\xbb\xbf", 1, Fault::Empty),
-            (b"\n \r\n", 1, Fault::Empty),
-            (b"id\n1\n2", 3, Fault::NoFinalNewline),
-            (b"id\r\n1\r", 2, Fault::NoFinalNewline),
-            (b"id\n1\nM\xfcller\n", 3, Fault::NotUtf8 { offset: 6 }),
-            (b"id\n\"a\n\xfc\"\n", 2, Fault::NotUtf8 { offset: 6 }),
-            (b"id\n1\n\xfc\n", 3, Fault::NotUtf8 { offset: 5 }),
-            (b"i\0d\0\n\0", 1, Fault::Nul { offset: 1 }),
-        ] {
-            assert_eq!(text(bytes, ','), Err(Flaw { row, column: None, fault }), "{}", bytes.escape_ascii());
-        }
     }
 
     proptest! {

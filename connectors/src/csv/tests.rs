@@ -7,10 +7,7 @@ use lifecycle::Standing;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{
-    Config,
-    mapping::{People, people},
-};
+use super::{Config, mapping::People, survey};
 use crate::Error;
 
 const PEOPLE: &[u8] = include_bytes!("fixtures/people.csv");
@@ -33,6 +30,21 @@ fn german() -> Config {
         "givenName": "Vorname", "familyName": "Nachname", "endDate": "Austritt",
     });
     config(json!({ "delimiter": ";", "map": map }))
+}
+
+/// Reads a whole file, in pages of two rows.
+fn people(bytes: &[u8], config: &Config, zone: Tz) -> Result<People, Error> {
+    let layout = survey::survey(bytes, config, 2).unwrap().layout?;
+    let mut all = People::default();
+    for page in &layout.pages {
+        let from = usize::try_from(page.offset).unwrap();
+        let part = &bytes[from..from + usize::try_from(page.length).unwrap()];
+        let mut read = survey::read(part, page, &layout.header, config, zone).unwrap().expect("the same bytes");
+        all.accounts.append(&mut read.accounts);
+        all.parked.append(&mut read.parked);
+        all.seen_only.append(&mut read.seen_only);
+    }
+    Ok(all)
 }
 
 fn read(text: &str) -> Result<People, Error> {

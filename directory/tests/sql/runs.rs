@@ -69,13 +69,14 @@ async fn a_rehearsal_counts_what_a_run_would_do_and_does_nothing() {
     world.pull("hr", &[person("ana"), person("bob")]).await;
     let told = world.told().await.len();
     let run = world.begin("hr").await;
-    let page = [standing(Standing::Gone, person("ana")), person("new")];
-    let (applied, counts) = world.sync.rehearse(&run.cause, &run.page(&page), Some(Standing::Inactive)).await.unwrap();
+    let (mut roll, mut page) = (run.roll(&world).await, vec![standing(Standing::Gone, person("ana")), person("new")]);
+    roll.call(&mut page, chrono::Utc::now());
+    let rehearsed = world.sync.rehearse(&run.cause, &run.page(&page), &roll, Some(Standing::Inactive)).await;
+    let (applied, counts) = rehearsed.unwrap();
     assert_eq!((applied.created, applied.updated), (1, 1));
     assert_eq!(counts, Counts { disable: 1, delete: 1, ..Counts::default() });
     assert_eq!(world.told().await.len(), told);
     assert_eq!(world.waiting("hr").await, Counts::default());
-    assert_eq!(world.ask::<i64>("SELECT count(*) FROM scratch.seen").await, 0);
 }
 
 #[tokio::test]
@@ -83,10 +84,10 @@ async fn whoever_was_parked_is_present_although_nothing_is_known_of_him() {
     let world = World::new().await;
     world.pull("hr", &[person("ana"), person("bob")]).await;
     let run = world.begin("hr").await;
-    let (seen, accounts) = (["bob".to_owned()], [person("ana")]);
-    let page = directory::Page { seen_only: &seen, ..run.page(&accounts) };
-    world.sync.apply_page(&run.cause, &page).await.unwrap();
-    assert_eq!(world.sync.mark_absent(&run.fence, run.id, Standing::Inactive).await.unwrap(), 0);
+    let mut roll = run.roll(&world).await;
+    roll.call(&mut vec![person("ana")], chrono::Utc::now());
+    roll.saw(&["bob".to_owned(), "nobody".to_owned(), "bob".to_owned()]);
+    assert_eq!(world.sync.mark_absent(&run.fence, &roll, Standing::Inactive).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -94,6 +95,7 @@ async fn a_worker_that_was_overtaken_is_refused_in_every_transaction_of_its_run(
     let world = World::new().await;
     world.pull("hr", &[person("ana"), person("bob")]).await;
     let stale = world.begin("hr").await;
+    let roll = stale.roll(&world).await;
     world.pull("hr", &[person("ana"), person("bob"), person("eva")]).await;
     // What a newer run left waiting must not be touched by the older one either.
     let newer = world.begin("hr").await;
@@ -102,7 +104,7 @@ async fn a_worker_that_was_overtaken_is_refused_in_every_transaction_of_its_run(
 
     let page = [standing(Standing::Inactive, person("ana"))];
     refused("apply_page", world.sync.apply_page(&stale.cause, &stale.page(&page)).await);
-    refused("mark_absent", world.sync.mark_absent(&stale.fence, stale.id, Standing::Gone).await);
+    refused("mark_absent", world.sync.mark_absent(&stale.fence, &roll, Standing::Gone).await);
     refused("release_all", world.sync.release_all(&stale.cause, &stale.fence).await);
     refused("hold", world.sync.hold(&stale.cause, Some(&stale.fence), &Counts::default(), &[], 0, "f").await);
     let end = stale.end(&Value::Null, true);
@@ -122,6 +124,32 @@ async fn a_worker_that_was_overtaken_is_refused_though_it_has_nothing_to_let_thr
     let later = chrono::Utc::now() + chrono::Duration::hours(2);
     refused("pass_dates", world.sync.pass_dates(&cause("hr"), &stale.fence, later).await);
     assert_eq!(world.who("new").await.state, "staged");
+}
+
+#[tokio::test]
+async fn the_roll_leaves_only_those_of_whom_something_else_is_said() {
+    let world = World::new().await;
+    let dated = |ends_at| AccountFacts { ends_at: Some(ends_at), ..person("dan") };
+    let soon = chrono::Utc::now() + chrono::Duration::hours(1);
+    world.pull("hr", &[person("ana"), person("bob"), dated(soon), person("eva")]).await;
+    world.pull("hr", &[person("ana"), person("bob"), dated(soon)]).await;
+    let call = async |facts: AccountFacts, now| {
+        let (mut roll, mut left) = (world.sync.roll("hr").await.unwrap(), vec![facts]);
+        roll.call(&mut left, now);
+        left.len()
+    };
+    let now = chrono::Utc::now();
+    assert_eq!(call(person("ana"), now).await, 0);
+    assert_eq!(call(standing(Standing::Inactive, person("ana")), now).await, 1);
+    assert_eq!(call(in_groups(&["staff"], person("ana")), now).await, 1);
+    assert_eq!(call(person("new"), now).await, 1);
+    assert_eq!(call(dated(soon), now).await, 0);
+    assert_eq!(call(dated(soon), soon).await, 1, "the same words, and another fact: the day has passed");
+    assert_eq!(call(person("eva"), now).await, 1, "who was missing is back");
+    let (mut roll, mut twice) = (world.sync.roll("hr").await.unwrap(), vec![person("ana"), person("ana")]);
+    assert_eq!(roll.call(&mut twice, now), 2, "named twice, she has answered once");
+    let run = world.begin("hr").await;
+    assert_eq!(world.sync.mark_absent(&run.fence, &roll, Standing::Inactive).await.unwrap(), 2, "bob and dan");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use directory::{
     AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, LIST_WITHIN, ListQuery, Page,
-    Resolved, Role, RunEnd, SourceRules, Sources, Wake,
+    Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::{Counts, Limits};
@@ -210,15 +210,21 @@ pub struct Run {
 
 impl Run {
     pub fn page<'a>(&'a self, accounts: &'a [AccountFacts]) -> Page<'a> {
-        Page { run: self.id, fence: &self.fence, accounts, seen_only: &[], baseline: self.baseline }
+        Page { fence: &self.fence, accounts, baseline: self.baseline }
     }
 
     /// Everything up to the plan: the page, who is missing, dates that passed.
     pub async fn read(&self, world: &World, everybody: &[AccountFacts]) -> Applied {
-        let applied = world.sync.apply_page(&self.cause, &self.page(everybody)).await.unwrap();
-        world.sync.mark_absent(&self.fence, self.id, Standing::Inactive).await.unwrap();
+        let (mut roll, mut changed) = (self.roll(world).await, everybody.to_vec());
+        let unchanged = roll.call(&mut changed, Utc::now());
+        let applied = world.sync.apply_page(&self.cause, &self.page(&changed)).await.unwrap();
+        world.sync.mark_absent(&self.fence, &roll, Standing::Inactive).await.unwrap();
         world.sync.pass_dates(&self.cause, &self.fence, Utc::now()).await.unwrap();
-        applied
+        Applied { unchanged: applied.unchanged + unchanged, ..applied }
+    }
+
+    pub async fn roll(&self, world: &World) -> Roll {
+        world.sync.roll(&self.fence.source).await.unwrap()
     }
 
     pub fn rows(&self, everybody: &[AccountFacts]) -> i64 {

@@ -7,6 +7,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lifecycle::EventType;
+use organisation::Profile;
 use url::Url;
 use uuid::Uuid;
 
@@ -120,6 +121,12 @@ pub enum Verb {
     /// The configuration
     #[command(subcommand)]
     Config(Config),
+    /// Write the personnel file of a made-up organisation
+    #[command(before_help = examples!(
+        "leaver generate small-10k --out org",
+        "leaver generate isp-1m --people 50000 --day 30 --out org"
+    ))]
+    Generate(Generate),
     /// Print completions for a shell
     #[command(before_help = examples!(
         "leaver completions bash > /etc/bash_completion.d/leaver",
@@ -133,6 +140,25 @@ pub struct Demo {
     /// Keep everything here, instead of in a folder that is removed at the end
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// How large it is, and how restless
+    #[arg(value_parser = PossibleValuesParser::new(Profile::ALL.map(|profile| profile.name)))]
+    pub profile: String,
+    /// Another number is another organisation
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// The organisation so many days later
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=36_500))]
+    pub day: u32,
+    /// How many people, instead of as many as the profile has
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub people: Option<u64>,
+    /// The folder; a file that is there is replaced, but never leaver.yaml
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Somebody, as an operator names them.

@@ -24,7 +24,19 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     ("Act", &["revoke", "source plan", "source sync", "source pause", "source resume", "plan approve", "parked retry"]),
     ("Run", &["up", "sync-worker", "revoker", "console", "demo", "migrate"]),
-    ("Set up", &["check", "policy test", "token create", "token list", "token revoke", "config schema", "completions"]),
+    (
+        "Set up",
+        &[
+            "check",
+            "policy test",
+            "generate",
+            "token create",
+            "token list",
+            "token revoke",
+            "config schema",
+            "completions",
+        ],
+    ),
 ];
 
 const EXIT_CODES: &str = "  0  done

@@ -3,6 +3,7 @@
 mod args;
 mod events;
 mod failure;
+mod generate;
 mod help;
 mod identities;
 mod ledger;
@@ -136,6 +137,7 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         Verb::Ledger(args::Ledger::Check) => ledger::check(screen, &client()?).await?,
         Verb::Policy(args::Policy::Test) => policy::test(screen, &without_secrets()?)?,
         Verb::Config(args::Config::Schema) => screen.document(&config::schema()).map(|()| Exit::Done)?,
+        Verb::Generate(wish) => generate::run(screen, wish)?,
         Verb::Completions { shell } => setup::completions(screen, *shell)?,
     };
     Ok(exit.into())

@@ -43,6 +43,62 @@ pub async fn during<T>(screen: &Screen, what: &str, limit: Duration, work: impl 
     done
 }
 
+/// Work of which it is known how much there is.
+pub struct Counted<'a> {
+    screen: &'a Screen,
+    what: &'a str,
+    total: u64,
+    bar: Option<ProgressBar>,
+    start: Instant,
+    told: Instant,
+}
+
+impl<'a> Counted<'a> {
+    /// `what` of which `total` have to be done, such as `people`.
+    pub fn new(screen: &'a Screen, what: &'a str, total: u64) -> Self {
+        let bar = (screen.attended && !screen.is_json()).then(|| {
+            let bar = ProgressBar::new(total).with_message(what.to_owned());
+            let template = if screen.err.colour {
+                "{bar:30.yellow} {human_pos} of {human_len} {msg}, {eta} to go"
+            } else {
+                "{bar:30} {human_pos} of {human_len} {msg}, {eta} to go"
+            };
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars(if screen.err.unicode { "━╸ " } else { "=> " }));
+            bar
+        });
+        let start = Instant::now();
+        Self { screen, what, total, bar, start, told: start }
+    }
+
+    /// So many are done.
+    pub fn at(&mut self, done: u64) {
+        /// A look at the clock for each of a million would be most of the work.
+        const SELDOM: u64 = 1_024;
+        if !done.is_multiple_of(SELDOM) || self.screen.is_json() {
+            return;
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        } else if self.told.elapsed() >= PLAIN {
+            self.told = Instant::now();
+            self.screen.remark(&format!(
+                "{done} of {} {}: {}s so far\n",
+                self.total,
+                self.what,
+                self.start.elapsed().as_secs()
+            ));
+        }
+    }
+
+    /// All are done: nothing of it stays.
+    pub fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn bar(screen: &Screen, waiting: String) -> ProgressBar {
     let bar = ProgressBar::new_spinner().with_message(waiting);
     let template = if screen.err.colour {
