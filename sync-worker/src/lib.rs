@@ -59,6 +59,8 @@ pub struct SyncWorker {
     pub metrics: Metrics,
     /// Names this process in leases.
     pub holder: String,
+    /// A plan of more rows than this is applied only once two people have approved it.
+    pub mass: Option<u64>,
 }
 
 impl SyncWorker {
@@ -68,6 +70,7 @@ impl SyncWorker {
         sources: &BTreeMap<String, Config>,
         metrics: Metrics,
         holder: String,
+        mass: Option<u64>,
     ) -> Result<Self, connectors::Error> {
         let (mut pulled, mut pushed) = (BTreeMap::new(), BTreeMap::new());
         for (name, config) in sources {
@@ -92,6 +95,6 @@ impl SyncWorker {
                 }
             }
         }
-        Ok(Self { directory, pulled, pushed, metrics, holder })
+        Ok(Self { directory, pulled, pushed, metrics, holder, mass })
     }
 }
