@@ -251,7 +251,7 @@ impl Directory {
     }
 }
 
-fn count(differences: &[Difference]) -> Counts {
+pub(crate) fn count(differences: &[Difference]) -> Counts {
     let mut counts = Counts::default();
     for difference in differences {
         match difference.class {

@@ -71,6 +71,12 @@ impl SyncWorker {
                     );
                 }
             }
+            if let Err(error) = self.watch_plans().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "held plans could not be looked at; trying again"
+                );
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = bell.heard_or(POLL) => {}

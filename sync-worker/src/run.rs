@@ -282,7 +282,7 @@ fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, 
         fingerprint_changed: row.and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint),
         baseline: row.is_none_or(|r| r.baseline_open),
     };
-    evaluate(source.config.brake.limits(), &evidence)
+    evaluate(&source.config.brake.bounds(), &evidence)
 }
 
 /// The fact that absence from a complete snapshot is; `None`: it is none.

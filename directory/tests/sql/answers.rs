@@ -268,3 +268,34 @@ async fn the_rows_of_a_plan_name_people_and_come_privileged_first() {
     let stands: Vec<bool> = world.console.plan_items(plan, 0, 10).await.unwrap().0.iter().map(|i| i.stands).collect();
     assert_eq!(stands, [false, false, true, false]);
 }
+
+const EXPIRED: &str =
+    "UPDATE directory.plans SET created_at = created_at - interval '8 days' WHERE state = 'held' RETURNING true";
+
+#[tokio::test]
+async fn a_plan_made_anew_has_what_waits_now_and_alarms_again_but_applies_nothing() {
+    let world = World::new().await;
+    world.pull("hr", &[person("ana"), person("bob"), person("eva")]).await;
+    let first = hold(&world, &[gone("ana"), gone("bob"), person("eva")], Reason::FingerprintChanged).await.plan;
+    world.sync.approve(first, "jo", Some(0)).await.unwrap();
+    // Nothing is read any more; what came since, as a delta would bring it, waits as well.
+    let run = world.begin("hr").await;
+    run.read(&world, &[gone("ana"), person("bob"), gone("eva")]).await;
+    assert!(world.ask::<bool>(EXPIRED).await);
+    assert_eq!(world.sync.waiting_plans().await.unwrap()[0].id, first);
+
+    let second = world.sync.replan(&cause("hr"), first).await.unwrap().unwrap();
+    let held = world.console.plans(true).await.unwrap();
+    assert_eq!((held.len(), held[0].id), (1, second));
+    assert_eq!(held[0].counts["disable"], 2);
+    assert!(held[0].approved_by.is_empty(), "an approval is of exactly one plan");
+    assert_eq!(held[0].reasons, [Reason::FingerprintChanged.to_string()]);
+    assert!(held[0].created_at > chrono::Utc::now() - chrono::TimeDelta::hours(1));
+    for name in ["ana", "bob", "eva"] {
+        assert_eq!(state(&world, name).await, "active");
+    }
+    let source = world.sync.source("hr").await.unwrap().unwrap().id;
+    assert_eq!(world.history(source).await, ["source.baselined", "source.held", "source.held"]);
+    assert_eq!(world.sync.replan(&cause("hr"), first).await.unwrap(), None, "it is answered already");
+    assert_eq!(world.console.plans(true).await.unwrap()[0].id, second);
+}

@@ -274,3 +274,19 @@ async fn the_plan_of_a_deleted_group_can_be_rejected_and_its_members_stay_in_for
     assert_eq!(stage.in_force().await, [1, 2, 3, 4], "who is deleted leaves it all the same");
     stage.world.assert_clean_ledger().await;
 }
+
+#[tokio::test]
+async fn the_plan_of_a_group_is_made_anew_for_those_who_still_wait() {
+    let stage = Stage::new("admins").await;
+    stage.say(MemberChange::Replace(stage.some(&[0]))).await;
+    let first = stage.held().await.remove(0);
+    stage.say(MemberChange::Add(stage.some(&[1]))).await;
+    let second = stage.world.sync.replan(&cause("okta"), first.id).await.unwrap().unwrap();
+    let held = stage.held().await;
+    assert_eq!((held.len(), held[0].id, &held[0].reasons), (1, second, &first.reasons));
+    assert_eq!(held[0].counts["privileged-loss"], json!(3));
+    assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
+    assert_eq!(stage.count("source.held").await, 2);
+    assert_eq!(stage.world.approve(second).await, (3, 0));
+    assert_eq!(stage.in_force().await, [0, 1]);
+}
