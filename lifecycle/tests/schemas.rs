@@ -119,9 +119,7 @@ fn data(event_type: EventType) -> Vec<Value> {
         }
         SourceBaselined => vec![json!({"source": source, "rows": 1000})],
         SourceHeld => vec![json!({"plan": other, "counts": counts})],
-        SourceReleased => {
-            vec![json!({"plan": other, "applied": 40}), json!({"plan": other, "applied": 0, "rejected": 40})]
-        }
+        SourceReleased => vec![json!({"plan": other, "applied": 40})],
         GroupVanished | CredentialIssued | CredentialRotated | CredentialExpiring | CredentialOrphaned
         | CredentialRevoked | SourceBackedOff | SourceRecovered => vec![json!({})],
     }
