@@ -3,6 +3,7 @@
 //! Each part of Leaver opens its own pool in its own database role, so what a part must not write, Postgres refuses.
 
 mod accounts;
+mod answers;
 mod apply;
 mod bursts;
 mod check;
@@ -34,12 +35,14 @@ mod pauses;
 mod pending;
 mod pending_cutoffs;
 mod people;
+mod plan_items;
 mod plans;
 mod publications;
 mod publishing;
 mod receipts;
 mod reconcile;
 mod refused;
+mod replan;
 mod requests;
 mod roll;
 mod runs;
@@ -57,6 +60,7 @@ mod views;
 mod wake;
 
 pub use accounts::AccountRow;
+pub use answers::{PlanRejection, PlanVerdict};
 pub use apply::{Applied, Cause, Mode, Page};
 pub use bursts::Burst;
 pub use check::Finding;
@@ -78,11 +82,13 @@ pub use parked::ParkedRow;
 pub use pauses::Pause;
 pub use pending::{PendingRecord, Refusal, SHARDS};
 pub use pending_cutoffs::PendingCutoff;
-pub use people::{AccountBrief, IdentityDetail, IdentityRow, ReceiptRow, Resolved};
-pub use plans::{PlanRow, PlanVerdict};
+pub use people::{AccountBrief, IdentityDetail, IdentityRow, ReceiptRow, Rejected, Resolved};
+pub use plan_items::PlanItem;
+pub use plans::{Held, PlanRow};
 pub use publishing::{Naming, Publishing};
 pub use reconcile::Reconciled;
 pub use refused::{KEPT_FOR, Refused, RefusedRequest};
+pub use replan::WaitingPlan;
 pub use requests::{Request, RequestKind};
 pub use roll::Roll;
 pub use runs::RunEnd;

@@ -163,7 +163,7 @@ pub(crate) async fn mark_removed(
     Ok(Removed { rows: row.never.unsigned_abs() + waiting, waiting })
 }
 
-/// Takes out the members of these references.
+/// Takes out the members of these references; who is out of the group already, but stays by a person's rejection, is not meant.
 pub(crate) async fn delete(
     tx: &mut PgConnection,
     source: &str,
@@ -174,7 +174,7 @@ pub(crate) async fn delete(
     let gone = sqlx::query!(
         "DELETE FROM directory.memberships m USING directory.accounts a
          WHERE m.group_id = $1 AND a.id = m.account_id AND a.source = $2 AND a.native_id = ANY($3)
-           AND a.tombstone IS DISTINCT FROM 'hard'
+           AND a.tombstone IS DISTINCT FROM 'hard' AND m.rejected_by IS NULL
          RETURNING a.id, a.identity_id, m.present, m.counted",
         group,
         source,
@@ -315,7 +315,7 @@ pub(crate) async fn insert_waiting(
 pub(crate) async fn weight(tx: &mut PgConnection, group: Uuid, marks: &[Uuid]) -> Result<(u64, u64)> {
     let row = sqlx::query!(
         r#"SELECT (SELECT count(*) FROM directory.memberships WHERE waits_for = ANY($2)) AS "waiting!",
-                  count(*) FILTER (WHERE present OR waits_for = ANY($2)) AS "members!"
+                  count(*) FILTER (WHERE present OR waits_for = ANY($2) OR rejected_by IS NOT NULL) AS "members!"
            FROM directory.memberships WHERE group_id = $1 AND counted"#,
         group,
         marks

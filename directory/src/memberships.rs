@@ -183,8 +183,9 @@ pub(crate) async fn leave_all(
     let mut groups = Vec::new();
     if held {
         groups = sqlx::query_scalar!(
-            "UPDATE directory.memberships m SET present = false FROM directory.groups g
-             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted AND m.present RETURNING g.id",
+            "UPDATE directory.memberships m SET present = false, rejected_by = NULL FROM directory.groups g
+             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted
+               AND (m.present OR m.rejected_by IS NOT NULL) RETURNING g.id",
             account
         )
         .fetch_all(&mut *tx)

@@ -35,9 +35,21 @@ pub struct AccountBrief {
     pub active: Option<bool>,
     /// The fact and what counts differ: a plan waits for a person.
     pub held: bool,
+    /// What the source says ends access, and does not: a person rejected it.
+    pub rejected: Option<Rejected>,
     pub standing: String,
     #[serde(serialize_with = "crate::instant::ms")]
     pub seen: DateTime<Utc>,
+}
+
+/// Who rejected that a denial counts, until its source says something else.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rejected {
+    pub plan: Uuid,
+    pub by: Option<String>,
+    pub reason: Option<String>,
+    #[serde(serialize_with = "crate::instant::ms_option")]
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// One identity with what was done about it.
@@ -163,8 +175,10 @@ impl Directory {
     async fn with_accounts(&self, rows: Vec<Raw>) -> Result<Vec<IdentityRow>> {
         let ids: Vec<Uuid> = rows.iter().map(|r| r.id).collect();
         let accounts = sqlx::query!(
-            "SELECT identity_id, source, native_id, fact, counted, changed_at FROM directory.accounts
-             WHERE identity_id = ANY($1) AND tombstone IS DISTINCT FROM 'unlinked' ORDER BY linked_at, id",
+            r#"SELECT a.identity_id, a.source, a.native_id, a.fact, a.counted, a.changed_at, p.id AS "plan?", p.decided_by,
+                      p.decision_reason, p.decided_at
+               FROM directory.accounts a LEFT JOIN directory.plans p ON p.id = a.rejected_by
+               WHERE a.identity_id = ANY($1) AND a.tombstone IS DISTINCT FROM 'unlinked' ORDER BY a.linked_at, a.id"#,
             &ids
         )
         .fetch_all(&self.pool)
@@ -180,7 +194,13 @@ impl Directory {
                 source: a.source,
                 native_id: a.native_id,
                 active,
-                held: a.fact != a.counted,
+                held: a.fact != a.counted && a.plan.is_none(),
+                rejected: a.plan.map(|plan| Rejected {
+                    plan,
+                    by: a.decided_by,
+                    reason: a.decision_reason,
+                    at: a.decided_at,
+                }),
                 standing: a.fact,
                 seen: a.changed_at,
             });
@@ -209,9 +229,12 @@ impl Directory {
 /// Why the state is what it is, naming the source that says so.
 fn why(identity: &IdentityRow) -> String {
     let of = |standing: &str| {
-        identity.accounts.iter().find(|a| a.standing == standing && !a.held).map(|a| a.source.as_str())
+        let counts = |a: &&AccountBrief| a.standing == standing && !a.held && a.rejected.is_none();
+        identity.accounts.iter().find(counts).map(|a| a.source.as_str())
     };
     let held = identity.accounts.iter().find(|a| a.held);
+    let rejected = identity.accounts.iter().find(|a| a.rejected.is_some());
+    let rejected = (rejected, rejected.and_then(|a| a.rejected.as_ref()));
     match (identity.state.as_str(), held) {
         ("departed", _) => match of("gone") {
             Some(source) => format!("{source} says gone"),
@@ -224,9 +247,16 @@ fn why(identity: &IdentityRow) -> String {
         ("active", Some(account)) => {
             format!("{} says {}, but that is held: see leaver plan list --held", account.source, account.standing)
         }
-        ("active", None) => match of("active") {
-            Some(source) => format!("{source} says active"),
-            None => "active before; no source says otherwise".to_owned(),
+        ("active", None) => match (rejected, of("active")) {
+            ((Some(account), Some(rejected)), _) => format!(
+                "{} says {}, but {} rejected that with plan {}",
+                account.source,
+                account.standing,
+                rejected.by.as_deref().unwrap_or("somebody"),
+                rejected.plan
+            ),
+            (_, Some(source)) => format!("{source} says active"),
+            (_, None) => "active before; no source says otherwise".to_owned(),
         },
         ("staged", _) => "known, but nobody has activated it yet".to_owned(),
         (state, _) => format!("{state} is final"),

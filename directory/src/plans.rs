@@ -1,17 +1,20 @@
 //! Plans: what a run would have done to people's access, kept until a person answers.
 
+use std::collections::{BTreeSet, HashSet};
+
 use chrono::{DateTime, Utc};
+use lifecycle::EventType;
 use lifecycle::brake::{Counts, Reason};
-use lifecycle::{Class, EventType};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::apply::{CHUNK, Cause};
+use crate::apply::Cause;
 use crate::checkpoints::{self, Fence};
-use crate::runs::{Difference, differences, emit, lock_source, release};
-use crate::{Directory, Error, Result};
+use crate::events::Head;
+use crate::runs::{Difference, differences, emit, lock_source};
+use crate::{Directory, Result};
 
 /// A plan as people see it.
 #[derive(Debug, Clone, Serialize)]
@@ -26,20 +29,27 @@ pub struct PlanRow {
     #[serde(serialize_with = "crate::instant::ms_option")]
     pub decided_at: Option<DateTime<Utc>>,
     pub decided_by: Option<String>,
+    /// Why it was rejected.
+    pub decision_reason: Option<String>,
+    /// When a run last found the very same rows waiting.
+    #[serde(serialize_with = "crate::instant::ms_option")]
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// Who agreed to it so far, first one first.
+    pub approved_by: Vec<String>,
 }
 
-/// What approving did.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct PlanVerdict {
-    /// Rows of the plan that count now.
-    pub applied: usize,
-    /// Rows whose fact had changed since, so that the plan no longer speaks of them.
-    pub skipped: usize,
+/// A plan that waits for a person now.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    pub plan: Uuid,
+    /// Not one that waited already with the very same rows.
+    pub new: bool,
 }
 
 impl Directory {
-    /// Holds everything that waits at a source as one immutable plan; an earlier held plan of the source is superseded. Plans of
-    /// single groups are no concern of it, nor are those who wait for them.
+    /// Holds everything that waits at a source as one immutable plan. A held plan of the source with the very same rows, held for
+    /// the same kinds of reasons, stays the one that people talk about; any other is superseded. Plans of single groups are no
+    /// concern of it, nor are those who wait for them.
     pub async fn hold(
         &self,
         cause: &Cause,
@@ -48,8 +58,7 @@ impl Directory {
         reasons: &[Reason],
         rows: i64,
         fingerprint: &str,
-    ) -> Result<Uuid> {
-        let id = Uuid::now_v7();
+    ) -> Result<Held> {
         let source = cause.source();
         let mut tx = self.begin().await?;
         if let Some(fence) = fence {
@@ -57,49 +66,28 @@ impl Directory {
         }
         let mut head = lock_source(&mut tx, source).await?;
         let items = differences(&mut tx, source).await?;
-        supersede(&mut tx, source).await?;
-        let counts = serde_json::to_value(counts).expect("counts are numbers");
-        sqlx::query!(
-            "INSERT INTO directory.plans (id, source, state, counts, reasons, rows, fingerprint) VALUES ($1, $2, 'held', $3, $4, $5, $6)",
-            id,
-            source,
-            counts,
-            serde_json::to_value(reasons).expect("reasons are plain data"),
+        let draft = Draft {
+            counts: serde_json::to_value(counts).expect("counts are numbers"),
+            reasons: serde_json::to_value(reasons).expect("reasons are plain data"),
             rows,
-            fingerprint
-        )
-        .execute(&mut *tx)
-        .await?;
-        let ordinals: Vec<i32> = (1i32..).take(items.len()).collect();
-        let classes: Vec<String> = items.iter().map(|i| i.class.to_owned()).collect();
-        let accounts: Vec<Uuid> = items.iter().map(|i| i.account).collect();
-        let groups: Vec<Option<Uuid>> = items.iter().map(|i| i.group).collect();
-        let counted: Vec<Option<String>> = items.iter().map(|i| i.counted.clone()).collect();
-        let facts: Vec<Option<String>> = items.iter().map(|i| i.fact.clone()).collect();
-        sqlx::query!(
-            "INSERT INTO directory.plan_items (plan_id, ordinal, class, account_id, group_id, counted, fact)
-             SELECT $1, * FROM UNNEST($2::int4[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[])",
-            id,
-            &ordinals,
-            &classes,
-            &accounts,
-            &groups as &[Option<Uuid>],
-            &counted as &[Option<String>],
-            &facts as &[Option<String>]
-        )
-        .execute(&mut *tx)
-        .await?;
-        emit(&mut tx, &mut head, cause, EventType::SourceHeld, json!({"plan": id, "counts": counts})).await?;
+            fingerprint: Some(fingerprint),
+        };
+        let held = match confirm(&mut tx, source, &items, &draft).await? {
+            Some(plan) => Held { plan, new: false },
+            None => Held { plan: store(&mut tx, &mut head, cause, &items, &draft).await?, new: true },
+        };
         tx.commit().await?;
-        self.wake.pending.ring();
-        Ok(id)
+        if held.new {
+            self.wake.pending.ring();
+        }
+        Ok(held)
     }
 
     /// How many deactivations wait at a pushing source without standing in its held plan.
     pub async fn unplanned(&self, source: &str) -> Result<u64> {
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!" FROM directory.accounts a
-               WHERE a.source = $1 AND a.fact <> a.counted AND a.fact IN ('inactive', 'gone')
+               WHERE a.source = $1 AND a.fact <> a.counted AND a.rejected_by IS NULL AND a.fact IN ('inactive', 'gone')
                  AND NOT EXISTS (SELECT FROM directory.plan_items i JOIN directory.plans p ON p.id = i.plan_id
                                  WHERE p.source = $1 AND p.state = 'held' AND i.account_id = a.id AND i.fact = a.fact)"#,
             source
@@ -109,11 +97,25 @@ impl Directory {
         Ok(count.unsigned_abs())
     }
 
+    /// Plans, newest first.
     pub async fn plans(&self, held_only: bool) -> Result<Vec<PlanRow>> {
+        self.find_plans(held_only, None).await
+    }
+
+    /// The plans whose id begins with this.
+    pub async fn plans_by_id(&self, beginning: &str) -> Result<Vec<PlanRow>> {
+        self.find_plans(false, Some(beginning)).await
+    }
+
+    async fn find_plans(&self, held_only: bool, beginning: Option<&str>) -> Result<Vec<PlanRow>> {
         let rows = sqlx::query!(
-            "SELECT id, source, state, counts, reasons, created_at, decided_at, decided_by FROM directory.plans
-             WHERE NOT $1 OR state = 'held' ORDER BY created_at DESC LIMIT 500",
-            held_only
+            r#"SELECT id, source, state, counts, reasons, created_at, decided_at, decided_by, decision_reason, confirmed_at,
+                   ARRAY(SELECT a.by FROM directory.approvals a WHERE a.plan_id = p.id ORDER BY a.at) AS "approved_by!"
+               FROM directory.plans p
+               WHERE (NOT $1 OR state = 'held') AND ($2::text IS NULL OR starts_with(id::text, $2))
+               ORDER BY created_at DESC LIMIT 500"#,
+            held_only,
+            beginning
         )
         .fetch_all(&self.pool)
         .await?;
@@ -128,75 +130,14 @@ impl Directory {
                 created_at: r.created_at,
                 decided_at: r.decided_at,
                 decided_by: r.decided_by,
+                decision_reason: r.decision_reason,
+                confirmed_at: r.confirmed_at,
+                approved_by: r.approved_by,
             })
             .collect())
     }
 
-    /// Applies exactly the rows of a held plan, though the source may have changed since. Can be repeated after a crash.
-    pub async fn approve(&self, plan: Uuid, by: &str) -> Result<PlanVerdict> {
-        let row =
-            sqlx::query!("SELECT source, state, rows, fingerprint, group_id FROM directory.plans WHERE id = $1", plan)
-                .fetch_optional(&self.pool)
-                .await?
-                .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
-        if !matches!(row.state.as_str(), "held" | "approved") {
-            return Err(Error::Refused(format!("plan {plan} is {}, only a held plan can be approved", row.state)));
-        }
-        let size = self.plan_size(plan).await?;
-        let decided_at = sqlx::query_scalar!(
-            r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()), decided_by = $2
-               WHERE id = $1 AND state IN ('held', 'approved') RETURNING decided_at AS "at!""#,
-            plan,
-            by
-        )
-        .fetch_optional(&self.pool)
-        .await?
-        .ok_or_else(|| Error::Refused(format!("plan {plan} was decided by somebody else just now")))?;
-        let cause = Cause {
-            source: Some(row.source.clone()),
-            class: Class::of_plan(size),
-            effective_at: None,
-            received_at: Some(decided_at),
-            trace: None,
-            via: "plan approved",
-        };
-        let (mut applied, mut after) = (0, 0);
-        loop {
-            let (chunk, last) = self.plan_chunk(plan, after, CHUNK as i64).await?;
-            let Some(last) = last else { break };
-            applied += self.retrying(|| Box::pin(self.release_chunk(&cause, &chunk))).await?;
-            after = last;
-        }
-        let mut tx = self.begin().await?;
-        let mut head = lock_source(&mut tx, &row.source).await?;
-        emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
-        sqlx::query!("UPDATE directory.plans SET state = 'applied' WHERE id = $1", plan).execute(&mut *tx).await?;
-        // A plan of one group says nothing of how complete a run was.
-        if row.group_id.is_none() {
-            sqlx::query!(
-                "UPDATE directory.sources SET rows_applied = $2, fingerprint = $3, baseline_open = false WHERE name = $1",
-                row.source,
-                row.rows,
-                row.fingerprint
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        note_held(&mut tx, &row.source).await?;
-        tx.commit().await?;
-        self.wake.pending.ring();
-        Ok(PlanVerdict { applied, skipped: size - applied })
-    }
-
-    async fn release_chunk(&self, cause: &Cause, chunk: &[Difference]) -> Result<usize> {
-        let mut tx = self.begin().await?;
-        let applied = release(&mut tx, self, cause, chunk).await?.0;
-        tx.commit().await?;
-        self.wake.pending.ring();
-        Ok(applied)
-    }
-
-    async fn plan_size(&self, plan: Uuid) -> Result<usize> {
+    pub(crate) async fn plan_size(&self, plan: Uuid) -> Result<usize> {
         let size =
             sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM directory.plan_items WHERE plan_id = $1"#, plan)
                 .fetch_one(&self.pool)
@@ -210,7 +151,12 @@ impl Directory {
     }
 
     /// At most `limit` rows of a plan after the one of the ordinal `after`, and the last one's ordinal.
-    async fn plan_chunk(&self, plan: Uuid, after: i32, limit: i64) -> Result<(Vec<Difference>, Option<i32>)> {
+    pub(crate) async fn plan_chunk(
+        &self,
+        plan: Uuid,
+        after: i32,
+        limit: i64,
+    ) -> Result<(Vec<Difference>, Option<i32>)> {
         let items = sqlx::query!(
             "SELECT ordinal, class, account_id, group_id, counted, fact FROM directory.plan_items
              WHERE plan_id = $1 AND ordinal > $2 ORDER BY ordinal LIMIT $3",
@@ -242,6 +188,102 @@ impl Directory {
     }
 }
 
+/// What a plan says beside its rows.
+pub(crate) struct Draft<'a> {
+    pub counts: Value,
+    pub reasons: Value,
+    pub rows: i64,
+    pub fingerprint: Option<&'a str>,
+}
+
+/// The held plan of the source, if these are its rows and it is held for the same kinds of reasons; its figures are this run's
+/// from now on. The source is locked.
+async fn confirm(tx: &mut PgConnection, source: &str, items: &[Difference], draft: &Draft<'_>) -> Result<Option<Uuid>> {
+    let Some(held) = sqlx::query!(
+        "SELECT id, reasons FROM directory.plans WHERE source = $1 AND state = 'held' AND group_id IS NULL FOR UPDATE",
+        source
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    else {
+        return Ok(None);
+    };
+    if kinds(&held.reasons) != kinds(&draft.reasons) {
+        return Ok(None);
+    }
+    let rows =
+        sqlx::query!("SELECT class, account_id, group_id, fact FROM directory.plan_items WHERE plan_id = $1", held.id)
+            .fetch_all(&mut *tx)
+            .await?;
+    let before: HashSet<_> =
+        rows.iter().map(|r| (r.class.as_str(), r.account_id, r.group_id, r.fact.as_deref())).collect();
+    let now: HashSet<_> = items.iter().map(|i| (i.class, i.account, i.group, i.fact.as_deref())).collect();
+    if before != now {
+        return Ok(None);
+    }
+    sqlx::query!(
+        "UPDATE directory.plans SET confirmed_at = clock_timestamp(), counts = $2, reasons = $3, rows = $4, fingerprint = $5
+         WHERE id = $1",
+        held.id,
+        draft.counts,
+        draft.reasons,
+        draft.rows,
+        draft.fingerprint
+    )
+    .execute(tx)
+    .await?;
+    Ok(Some(held.id))
+}
+
+fn kinds(reasons: &Value) -> BTreeSet<&str> {
+    reasons.as_array().into_iter().flatten().filter_map(|reason| reason["reason"].as_str()).collect()
+}
+
+/// Stores a held plan of the source instead of the one it has, and tells so.
+pub(crate) async fn store(
+    tx: &mut PgConnection,
+    head: &mut Head,
+    cause: &Cause,
+    items: &[Difference],
+    draft: &Draft<'_>,
+) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let source = cause.source();
+    supersede(tx, source).await?;
+    sqlx::query!(
+        "INSERT INTO directory.plans (id, source, state, counts, reasons, rows, fingerprint) VALUES ($1, $2, 'held', $3, $4, $5, $6)",
+        id,
+        source,
+        draft.counts,
+        draft.reasons,
+        draft.rows,
+        draft.fingerprint
+    )
+    .execute(&mut *tx)
+    .await?;
+    let ordinals: Vec<i32> = (1i32..).take(items.len()).collect();
+    let classes: Vec<String> = items.iter().map(|i| i.class.to_owned()).collect();
+    let accounts: Vec<Uuid> = items.iter().map(|i| i.account).collect();
+    let groups: Vec<Option<Uuid>> = items.iter().map(|i| i.group).collect();
+    let counted: Vec<Option<String>> = items.iter().map(|i| i.counted.clone()).collect();
+    let facts: Vec<Option<String>> = items.iter().map(|i| i.fact.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO directory.plan_items (plan_id, ordinal, class, account_id, group_id, counted, fact)
+         SELECT $1, * FROM UNNEST($2::int4[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::text[])",
+        id,
+        &ordinals,
+        &classes,
+        &accounts,
+        &groups as &[Option<Uuid>],
+        &counted as &[Option<String>],
+        &facts as &[Option<String>]
+    )
+    .execute(&mut *tx)
+    .await?;
+    emit(tx, head, cause, EventType::SourceHeld, json!({"plan": id, "counts": draft.counts})).await?;
+    Ok(id)
+}
+
 /// Notes how many plans of a source wait for a person.
 pub(crate) async fn note_held(tx: &mut PgConnection, source: &str) -> Result<()> {
     sqlx::query!(
@@ -263,7 +305,7 @@ pub(crate) async fn note_held(tx: &mut PgConnection, source: &str) -> Result<()>
     Ok(())
 }
 
-fn class(word: &str) -> &'static str {
+pub(crate) fn class(word: &str) -> &'static str {
     ["disable", "delete", "privileged-loss", "member-remove"].into_iter().find(|c| *c == word).unwrap_or_default()
 }
 

@@ -13,6 +13,7 @@ pub enum RequestKind {
     Sync,
     Plan,
     Approve,
+    Reject,
     Pause,
     Resume,
     /// Of a parked record.
@@ -26,6 +27,7 @@ impl RequestKind {
             RequestKind::Sync => "sync",
             RequestKind::Plan => "plan",
             RequestKind::Approve => "approve",
+            RequestKind::Reject => "reject",
             RequestKind::Pause => "pause",
             RequestKind::Resume => "resume",
             RequestKind::Retry => "retry",

@@ -254,7 +254,7 @@ impl Directory {
     }
 }
 
-fn count(differences: &[Difference]) -> Counts {
+pub(crate) fn count(differences: &[Difference]) -> Counts {
     let mut counts = Counts::default();
     for difference in differences {
         match difference.class {
@@ -286,19 +286,20 @@ async fn absent(tx: &mut PgConnection, source: &str, roll: &Roll, fact: Standing
     Ok(done.rows_affected())
 }
 
-/// Everything at a source whose fact would end access and does not count yet, without what waits for a plan of one group or is
-/// being worked off.
+/// Everything at a source whose fact would end access and does not count yet, without what a person has rejected, waits for a
+/// plan of one group, or is being worked off.
 pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<Vec<Difference>> {
     let accounts = sqlx::query!(
         "SELECT id, fact, counted FROM directory.accounts
-         WHERE source = $1 AND fact <> counted AND fact IN ('inactive', 'gone') ORDER BY id",
+         WHERE source = $1 AND fact <> counted AND rejected_by IS NULL AND fact IN ('inactive', 'gone') ORDER BY id",
         source
     )
     .fetch_all(&mut *tx)
     .await?;
     let members = sqlx::query!(
         "SELECT m.group_id, m.account_id FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-         WHERE g.source = $1 AND m.present <> m.counted AND NOT m.present AND m.waits_for IS NULL ORDER BY 1, 2",
+         WHERE g.source = $1 AND m.present <> m.counted AND NOT m.present AND m.waits_for IS NULL AND m.rejected_by IS NULL
+         ORDER BY 1, 2",
         source
     )
     .fetch_all(tx)
@@ -346,7 +347,7 @@ pub(crate) async fn release(
         .await?;
     let released = sqlx::query!(
         "UPDATE directory.accounts a SET counted = a.fact FROM UNNEST($1::uuid[], $2::text[]) AS d(id, fact)
-         WHERE a.id = d.id AND a.fact = d.fact AND a.counted <> a.fact RETURNING a.identity_id",
+         WHERE a.id = d.id AND a.fact = d.fact AND a.counted <> a.fact AND a.rejected_by IS NULL RETURNING a.identity_id",
         &ids,
         &facts as &[Option<String>]
     )
@@ -357,6 +358,7 @@ pub(crate) async fn release(
         r#"WITH gone AS (
              DELETE FROM directory.memberships m USING UNNEST($1::uuid[], $2::uuid[], $3::bool[]) AS d(g, a, privileged)
              WHERE m.group_id = d.g AND m.account_id = d.a AND NOT m.present AND m.counted
+               AND m.rejected_by IS NULL
              RETURNING m.group_id, m.account_id, d.privileged)
          SELECT g.id, g.display_name, g.privileged OR gone.privileged AS "privileged!", a.identity_id FROM gone
          JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id"#,

@@ -73,6 +73,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       events tail     Print events as they happen, one CloudEvent per line
       source list     List the sources and how they do
       plan list       List plans
+      plan show       Show a plan with its rows, those of privileged people first
       parked list     List what sources sent and nobody could understand
       ledger check    Look for broken histories and forgotten work
 
@@ -83,6 +84,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       source pause    Stop a source from being read, now
       source resume   Let a paused source be read again
       plan approve    Apply exactly what a held plan says
+      plan reject     Refuse exactly what a held plan says
       parked retry    Carry out again what a source sent, once the cause is mended
 
     Run:

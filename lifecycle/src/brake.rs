@@ -48,6 +48,17 @@ impl Limits {
     }
 }
 
+/// The bounds of a run, by class.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Bounds {
+    /// Of all that has no bound of its own.
+    pub limits: Limits,
+    /// Of accounts that are gone for good. Absent: they count with those that are disabled.
+    pub delete: Option<Limits>,
+    /// Of lost privileged groups.
+    pub privileged_loss: Option<Limits>,
+}
+
 /// What the brake knows of a completed run.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
@@ -67,6 +78,13 @@ pub struct Evidence {
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
     TooMany {
+        would_end: u64,
+        bound: u64,
+        active: u64,
+        min: u64,
+    },
+    /// Deletions have a bound of their own.
+    TooManyDeleted {
         would_end: u64,
         bound: u64,
         active: u64,
@@ -106,6 +124,9 @@ impl std::fmt::Display for Reason {
             Reason::TooMany { would_end, bound, active, min } => {
                 write!(f, "{would_end} would be disabled; the brake holds above {bound} ({active} active, min {min})")
             }
+            Reason::TooManyDeleted { would_end, bound, active, min } => {
+                write!(f, "{would_end} would be deleted; the brake holds above {bound} ({active} active, min {min})")
+            }
             Reason::PrivilegedLoss { would_lose, bound } => {
                 write!(f, "{would_lose} would lose a privileged group; the brake holds above {bound}")
             }
@@ -136,8 +157,9 @@ impl std::fmt::Display for Reason {
 }
 
 /// The reasons to hold; empty: apply. Without dangerous changes there is nothing to hold.
-pub fn evaluate(limits: Limits, evidence: &Evidence) -> Vec<Reason> {
+pub fn evaluate(bounds: &Bounds, evidence: &Evidence) -> Vec<Reason> {
     let Evidence { counts, active, rows, rows_before, fingerprint_changed, baseline } = *evidence;
+    let Bounds { limits, delete, privileged_loss } = *bounds;
     let bound = limits.bound(active);
     let mut reasons = Vec::new();
     if counts.dangerous() == 0 {
@@ -147,11 +169,19 @@ pub fn evaluate(limits: Limits, evidence: &Evidence) -> Vec<Reason> {
     if baseline {
         reasons.push(Reason::Baseline { would_end });
     }
-    if would_end > bound {
-        reasons.push(Reason::TooMany { would_end, bound, active, min: limits.min });
+    let together = if delete.is_some() { counts.disable } else { would_end };
+    if together > bound {
+        reasons.push(Reason::TooMany { would_end: together, bound, active, min: limits.min });
     }
-    if counts.privileged_loss > bound {
-        reasons.push(Reason::PrivilegedLoss { would_lose: counts.privileged_loss, bound });
+    if let Some(delete) = delete {
+        let bound = delete.bound(active);
+        if counts.delete > bound {
+            reasons.push(Reason::TooManyDeleted { would_end: counts.delete, bound, active, min: delete.min });
+        }
+    }
+    let of_privileged = privileged_loss.unwrap_or(limits).bound(active);
+    if counts.privileged_loss > of_privileged {
+        reasons.push(Reason::PrivilegedLoss { would_lose: counts.privileged_loss, bound: of_privileged });
     }
     if let Some(before) = rows_before.filter(|before| before.saturating_sub(rows) > bound) {
         reasons.push(Reason::RowsFell { before, now: rows, bound });
@@ -164,6 +194,9 @@ pub fn evaluate(limits: Limits, evidence: &Evidence) -> Vec<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn evidence(disable: u64, active: u64, rows: u64, rows_before: Option<u64>) -> Evidence {
@@ -179,24 +212,71 @@ mod tests {
 
     #[test]
     fn the_brake_holds_above_the_larger_of_min_and_share() {
-        let limits = Limits::default();
-        assert!(evaluate(limits, &evidence(20, 100, 100, Some(100))).is_empty(), "20 of 100: min is 20");
-        assert_eq!(evaluate(limits, &evidence(21, 100, 100, Some(100))).len(), 1);
-        assert!(evaluate(limits, &evidence(65, 1304, 1304, Some(1304))).is_empty(), "5 % of 1304 is 65");
-        assert_eq!(evaluate(limits, &evidence(66, 1304, 1304, Some(1304))).len(), 1);
+        let bounds = Bounds::default();
+        assert!(evaluate(&bounds, &evidence(20, 100, 100, Some(100))).is_empty(), "20 of 100: min is 20");
+        assert_eq!(evaluate(&bounds, &evidence(21, 100, 100, Some(100))).len(), 1);
+        assert!(evaluate(&bounds, &evidence(65, 1304, 1304, Some(1304))).is_empty(), "5 % of 1304 is 65");
+        assert_eq!(evaluate(&bounds, &evidence(66, 1304, 1304, Some(1304))).len(), 1);
     }
 
     #[test]
     fn a_fallen_row_count_or_a_changed_fingerprint_holds_even_one() {
-        let limits = Limits::default();
+        let bounds = Bounds::default();
         assert_eq!(
-            evaluate(limits, &evidence(1, 100, 50, Some(100))),
+            evaluate(&bounds, &evidence(1, 100, 50, Some(100))),
             [Reason::RowsFell { before: 100, now: 50, bound: 20 }]
         );
         let changed = Evidence { fingerprint_changed: true, ..evidence(1, 100, 100, Some(100)) };
-        assert_eq!(evaluate(limits, &changed), [Reason::FingerprintChanged]);
+        assert_eq!(evaluate(&bounds, &changed), [Reason::FingerprintChanged]);
         let first = Evidence { baseline: true, ..evidence(1, 100, 100, None) };
-        assert_eq!(evaluate(limits, &first), [Reason::Baseline { would_end: 1 }]);
-        assert!(evaluate(limits, &evidence(0, 100, 10, Some(100))).is_empty(), "nothing dangerous, nothing held");
+        assert_eq!(evaluate(&bounds, &first), [Reason::Baseline { would_end: 1 }]);
+        assert!(evaluate(&bounds, &evidence(0, 100, 10, Some(100))).is_empty(), "nothing dangerous, nothing held");
+    }
+
+    #[test]
+    fn a_class_with_a_bound_of_its_own_is_judged_by_it_alone() {
+        let one = Limits { max_disable: 0.0, min: 1 };
+        let bounds = Bounds { delete: Some(one), privileged_loss: Some(one), ..Bounds::default() };
+        let counts = |disable, delete, privileged_loss| Evidence {
+            counts: Counts { disable, delete, privileged_loss, ..Counts::default() },
+            ..evidence(0, 100, 100, Some(100))
+        };
+        assert!(evaluate(&bounds, &counts(20, 1, 1)).is_empty());
+        assert_eq!(
+            evaluate(&bounds, &counts(20, 2, 0)),
+            [Reason::TooManyDeleted { would_end: 2, bound: 1, active: 100, min: 1 }]
+        );
+        assert_eq!(evaluate(&bounds, &counts(0, 0, 2)), [Reason::PrivilegedLoss { would_lose: 2, bound: 1 }]);
+        assert_eq!(evaluate(&Bounds::default(), &counts(19, 2, 0)).len(), 1, "without one they count together");
+    }
+
+    fn some_limits() -> impl Strategy<Value = Limits> {
+        (0.0..=1.0, 0..50_u64).prop_map(|(max_disable, min)| Limits { max_disable, min })
+    }
+
+    fn some_bounds() -> impl Strategy<Value = Bounds> {
+        (some_limits(), option::of(some_limits()), option::of(some_limits()))
+            .prop_map(|(limits, delete, privileged_loss)| Bounds { limits, delete, privileged_loss })
+    }
+
+    proptest! {
+        #[test]
+        fn more_danger_never_lets_through_what_less_would_hold(
+            bounds in some_bounds(),
+            less in (0..200_u64, 0..200_u64, 0..200_u64),
+            more in (0..50_u64, 0..50_u64, 0..50_u64),
+            (active, rows, fewer) in (0..2_000_u64, 0..2_000_u64, 0..2_000_u64),
+            rows_before in option::of(0..2_000_u64),
+            (fingerprint_changed, baseline) in (any::<bool>(), any::<bool>()),
+        ) {
+            let of = |(disable, delete, privileged_loss), rows| Evidence {
+                counts: Counts { disable, delete, privileged_loss, ..Counts::default() },
+                active, rows, rows_before, fingerprint_changed, baseline,
+            };
+            if !evaluate(&bounds, &of(less, rows)).is_empty() {
+                let worse = (less.0 + more.0, less.1 + more.1, less.2 + more.2);
+                prop_assert!(!evaluate(&bounds, &of(worse, rows.saturating_sub(fewer))).is_empty());
+            }
+        }
     }
 }

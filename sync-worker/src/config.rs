@@ -1,7 +1,7 @@
 //! What an operator may set for one source.
 
 use connectors::Config as Connector;
-use lifecycle::brake::Limits;
+use lifecycle::brake::{Bounds, Limits};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -61,14 +61,31 @@ pub struct Brake {
     pub max_disable: Share,
     /// The brake never holds fewer than this.
     pub min: u64,
+    /// A bound of its own for accounts that are gone for good; absent: they count with those that are disabled.
+    pub delete: Option<Bound>,
+    /// A bound of its own for lost privileged groups.
+    pub privileged_loss: Option<Bound>,
     /// How many pushed deactivations apply within a window; more are held.
     pub burst: Burst,
+    /// A held plan that nobody has answered for so long is made anew from what is stored, and alarms again.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub expires: std::time::Duration,
 }
+
+const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 86_400);
 
 impl Default for Brake {
     fn default() -> Self {
         let Limits { max_disable, min } = Limits::default();
-        Self { max_disable: Share(max_disable), min, burst: Burst::default() }
+        Self {
+            max_disable: Share(max_disable),
+            min,
+            delete: None,
+            privileged_loss: None,
+            burst: Burst::default(),
+            expires: WEEK,
+        }
     }
 }
 
@@ -76,6 +93,19 @@ impl Brake {
     pub fn limits(&self) -> Limits {
         Limits { max_disable: self.max_disable.0, min: self.min }
     }
+
+    pub fn bounds(&self) -> Bounds {
+        let own = |bound: &Option<Bound>| bound.map(|b| Limits { max_disable: b.max.0, min: b.min });
+        Bounds { limits: self.limits(), delete: own(&self.delete), privileged_loss: own(&self.privileged_loss) }
+    }
+}
+
+/// The larger of a share of the active identities in scope and an absolute count.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    pub max: Share,
+    pub min: u64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

@@ -5,6 +5,7 @@ mod config;
 mod fan_out;
 pub mod metrics;
 mod pause;
+mod plans;
 pub mod receive;
 mod requests;
 mod run;
@@ -13,6 +14,7 @@ mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connectors::{Connector, Pull};
 use directory::{Burst, Directory};
@@ -46,6 +48,8 @@ pub struct Pushed {
     pub dialect: receive::Seen,
     /// What one call may take from a group at once.
     pub limits: Limits,
+    /// How long a held plan may wait before it is made anew.
+    pub expires: Duration,
 }
 
 /// What each token has left, by its digest. Only tokens that were accepted are in it.
@@ -59,6 +63,8 @@ pub struct SyncWorker {
     pub metrics: Metrics,
     /// Names this process in leases.
     pub holder: String,
+    /// A plan of more rows than this is applied only once two people have approved it.
+    pub mass: Option<u64>,
 }
 
 impl SyncWorker {
@@ -68,6 +74,7 @@ impl SyncWorker {
         sources: &BTreeMap<String, Config>,
         metrics: Metrics,
         holder: String,
+        mass: Option<u64>,
     ) -> Result<Self, connectors::Error> {
         let (mut pulled, mut pushed) = (BTreeMap::new(), BTreeMap::new());
         for (name, config) in sources {
@@ -80,18 +87,19 @@ impl SyncWorker {
                 }
                 Connector::Push(push) => {
                     metrics.receives(name);
-                    let (Brake { burst, .. }, limits) = (&config.brake, config.brake.limits());
+                    let (Brake { burst, expires, .. }, limits) = (&config.brake, config.brake.limits());
+                    let expires = *expires;
                     let burst = Burst { count: burst.count, window: burst.window };
                     let quota = Quota::per_second(push.rate.per_second).allow_burst(push.rate.burst);
                     let rates = RateLimiter::keyed(quota);
                     let dialect = receive::Seen::new(push.dialect);
                     pushed.insert(
                         name.clone(),
-                        Pushed { name: name.clone(), tokens: push.tokens, burst, limits, rates, dialect },
+                        Pushed { name: name.clone(), tokens: push.tokens, burst, limits, expires, rates, dialect },
                     );
                 }
             }
         }
-        Ok(Self { directory, pulled, pushed, metrics, holder })
+        Ok(Self { directory, pulled, pushed, metrics, holder, mass })
     }
 }

@@ -1,9 +1,13 @@
 //! What the sync worker measures. Labels are names from the configuration, never people.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use directory::Cause;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use scim::dialect::Quirk;
@@ -12,6 +16,8 @@ use scim::dialect::Quirk;
 pub const SOURCE_LAG_SECONDS: &str = "leaver_source_lag_seconds";
 pub const RUNS: &str = "leaver_source_runs";
 pub const HELD: &str = "leaver_plans_held";
+pub const WAITING: &str = "leaver_plans_waiting";
+pub const WAITING_OLDEST_SECONDS: &str = "leaver_plans_waiting_oldest_seconds";
 pub const PARKED: &str = "leaver_records_parked";
 pub const SCIM_REQUESTS: &str = "leaver_scim_requests";
 pub const FAN_OUT_FAILURES: &str = "leaver_fan_out_failures";
@@ -32,6 +38,8 @@ pub struct Metrics {
     lag: Family<BySource, Histogram, fn() -> Histogram>,
     runs: Family<BySourceAndOutcome, Counter>,
     held: Family<BySource, Counter>,
+    waiting: Family<BySource, Gauge>,
+    oldest: Family<BySource, Gauge<f64, AtomicU64>>,
     parked: Family<BySource, Counter>,
     scim: Family<BySourceAndOutcome, Counter>,
     quirks: Family<BySourceAndQuirk, Counter>,
@@ -66,6 +74,7 @@ impl Metrics {
 
     fn begins(&self, source: &str) {
         drop(self.hops.get_or_create(&at("committed", source)));
+        self.waiting(source, 0, Duration::ZERO);
         for family in [&self.held, &self.parked] {
             drop(family.get_or_create(&[("source", source.to_owned())]));
         }
@@ -77,6 +86,8 @@ impl Metrics {
             lag: Family::new_with_constructor(seconds as fn() -> Histogram),
             runs: Family::default(),
             held: Family::default(),
+            waiting: Family::default(),
+            oldest: Family::default(),
             parked: Family::default(),
             scim: Family::default(),
             quirks: Family::default(),
@@ -89,6 +100,12 @@ impl Metrics {
         );
         registry.register(RUNS, "Runs of pulled sources: `complete`, `held`, `failed`", metrics.runs.clone());
         registry.register(HELD, "Plans that the brake held", metrics.held.clone());
+        registry.register(WAITING, "Held plans that wait for a person now", metrics.waiting.clone());
+        registry.register(
+            WAITING_OLDEST_SECONDS,
+            "Age of the oldest held plan; 0 when none waits",
+            metrics.oldest.clone(),
+        );
         registry.register(PARKED, "Records that could not be understood", metrics.parked.clone());
         registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`, `throttled`", metrics.scim.clone());
         registry.register(
@@ -125,6 +142,13 @@ impl Metrics {
 
     pub(crate) fn held(&self, source: &str) {
         self.held.get_or_create(&[("source", source.to_owned())]).inc();
+    }
+
+    /// So many plans of a source wait for a person, the oldest for so long.
+    pub(crate) fn waiting(&self, source: &str, plans: usize, oldest: Duration) {
+        let source = [("source", source.to_owned())];
+        self.waiting.get_or_create(&source).set(i64::try_from(plans).unwrap_or(i64::MAX));
+        self.oldest.get_or_create(&source).set(oldest.as_secs_f64());
     }
 
     pub(crate) fn parked(&self, source: &str, count: usize) {

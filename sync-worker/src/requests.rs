@@ -1,4 +1,4 @@
-//! Requests that belong to no one source's loop: approvals, and wishes that no source here can fulfil.
+//! Requests that belong to no one source's loop: what people answer to plans, and wishes that no source here can fulfil.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use crate::receive::{self, Retried};
 use crate::{Pushed, SyncWorker};
 
 const POLL: Duration = Duration::from_secs(1);
-/// The lease of whoever lets plans through: a second worker would find the plan half applied.
-const APPROVALS: &str = "approvals";
+/// The lease of whoever carries out what people answer to plans: a second worker would find the plan half applied.
+const ANSWERS: &str = "approvals";
 /// The same for what is carried out again: twice at once, each would overtake the other.
 const RETRIES: &str = "retries";
 /// How often is looked for refused requests that have been kept long enough.
@@ -26,8 +26,9 @@ const FORGET: Duration = Duration::from_secs(600);
 impl SyncWorker {
     /// Takes requests until `stop`.
     pub async fn serve_requests(self: &Arc<Self>, stop: CancellationToken) {
-        const KINDS: [RequestKind; 6] = [
+        const KINDS: [RequestKind; 7] = [
             RequestKind::Approve,
+            RequestKind::Reject,
             RequestKind::Retry,
             RequestKind::Sync,
             RequestKind::Plan,
@@ -70,6 +71,12 @@ impl SyncWorker {
                     );
                 }
             }
+            if let Err(error) = self.watch_plans().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "held plans could not be looked at; trying again"
+                );
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = bell.heard_or(POLL) => {}
@@ -101,21 +108,22 @@ impl SyncWorker {
             trace: None,
             via: "SCIM",
         };
-        let plan = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
+        let held = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
         self.metrics.held(&source.name);
-        tracing::warn!(source.name = source.name, plan.id = %plan, reasons = %reason, "a plan is held for a person");
+        tracing::warn!(source.name = source.name, plan.id = %held.plan, reasons = %reason, "a plan is held for a person");
         self.directory.note_held(&source.name).await
     }
 
     async fn carry_out(self: &Arc<Self>, request: &Request) -> directory::Result<()> {
-        if request.kind == RequestKind::Approve.as_str() {
+        let answers = [RequestKind::Approve, RequestKind::Reject].map(RequestKind::as_str);
+        if answers.contains(&request.kind.as_str()) {
             let Some(plan) = request.payload["plan"].as_str().and_then(|id| id.parse().ok()) else {
                 return self
                     .directory
                     .finish_request(request.id, false, &json!({"error": "the request names no plan"}))
                     .await;
             };
-            return self.alone(APPROVALS, self.approve(request, plan)).await.unwrap_or(Ok(()));
+            return self.alone(ANSWERS, self.answer_plan(request, plan)).await.unwrap_or(Ok(()));
         }
         if [RequestKind::Pause.as_str(), RequestKind::Resume.as_str()].contains(&request.kind.as_str()) {
             return self.pause_or_resume(request).await;
@@ -158,13 +166,20 @@ impl SyncWorker {
         self.directory.finish_request(request.id, error.is_none(), &result).await
     }
 
-    async fn approve(&self, request: &Request, plan: Uuid) -> directory::Result<()> {
+    async fn answer_plan(&self, request: &Request, plan: Uuid) -> directory::Result<()> {
         // Before the lease was ours, another worker may have done it.
         if self.directory.request(request.id).await?.state != request.state {
             return Ok(());
         }
-        match self.directory.approve(plan, &request.asked_by).await {
-            Ok(verdict) => self.directory.finish_request(request.id, true, &json!(verdict)).await,
+        let by = request.asked_by.as_str();
+        let answered = if request.kind == RequestKind::Reject.as_str() {
+            let reason = request.payload["reason"].as_str().unwrap_or_default();
+            self.directory.reject(plan, by, reason).await.map(|rejection| json!(rejection))
+        } else {
+            self.directory.approve(plan, by, self.mass).await.map(|verdict| json!(verdict))
+        };
+        match answered {
+            Ok(result) => self.directory.finish_request(request.id, true, &result).await,
             Err(directory::Error::Refused(why)) => {
                 self.directory.finish_request(request.id, false, &json!({"error": why})).await
             }

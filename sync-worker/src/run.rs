@@ -226,10 +226,13 @@ impl SyncWorker {
         reasons: &[Reason],
         rows: i64,
     ) -> Result<Uuid, Error> {
-        let plan = self.directory.hold(cause, Some(fence), &report.counts, reasons, rows, &source.fingerprint).await?;
-        self.metrics.held(&source.name);
-        tracing::warn!(source.name = source.name, plan.id = %plan, reasons = report.reasons.join("; "), "a plan is held for a person");
-        Ok(plan)
+        let held = self.directory.hold(cause, Some(fence), &report.counts, reasons, rows, &source.fingerprint).await?;
+        if held.new {
+            self.metrics.held(&source.name);
+            let (name, reasons) = (&source.name, report.reasons.join("; "));
+            tracing::warn!(source.name = name, plan.id = %held.plan, reasons, "a plan is held for a person");
+        }
+        Ok(held.plan)
     }
 
     /// What reading all of the source would do now: the same steps in one transaction that is rolled back.
@@ -302,7 +305,7 @@ fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, 
         fingerprint_changed: row.and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint),
         baseline: row.is_none_or(|r| r.baseline_open),
     };
-    evaluate(source.config.brake.limits(), &evidence)
+    evaluate(&source.config.brake.bounds(), &evidence)
 }
 
 /// The fact that absence from a complete snapshot is; `None`: it is none.

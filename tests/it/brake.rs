@@ -37,6 +37,21 @@ async fn a_file_cut_in_half_ends_nobody_until_a_person_approves_exactly_that_pla
         assert!(store.lives(session).await, "{}", one.user);
     }
 
+    // The file is a mistake that will be made again: nothing waits by it any more, and it ends nobody.
+    let wrong = text(&world.cli(&HELD).await.expect_code(0).json()["items"][0]["id"]);
+    world.cli(&["plan", "show", &wrong[..13]]).await.expect_code(0).expect_words(&["disable", "inactive"]);
+    world
+        .cli(&["plan", "reject", &wrong, "--reason", "cut"])
+        .await
+        .expect_code(0)
+        .expect_words(&["4 changes rejected"]);
+    world.cli(&["plan", "approve", &wrong]).await.expect_code(1).expect_words(&["is rejected"]);
+    world.hr(kept).await.expect_code(0);
+    assert_eq!(world.state_of(&cut[0].user).await, "active");
+    // Once they were there again, the same word is judged anew.
+    world.hr(&staff).await.expect_code(0);
+    world.hr(kept).await.expect_code(3);
+
     let plans = world.cli(&HELD).await.expect_code(0).json();
     let [plan] = &plans["items"].as_array().unwrap()[..] else { panic!("{plans:#}") };
     assert_eq!(

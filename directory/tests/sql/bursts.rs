@@ -44,9 +44,9 @@ async fn what_goes_beyond_the_burst_waits_and_is_approved_as_a_plan() {
     assert_eq!(world.waiting("okta").await, Counts { disable: 1, delete: 1, ..Counts::default() });
     assert_eq!(world.sync.unplanned("okta").await.unwrap(), 2);
 
-    let plan = world.sync.hold(&cause("okta"), None, &Counts::default(), &[], 0, "push").await.unwrap();
+    let plan = world.sync.hold(&cause("okta"), None, &Counts::default(), &[], 0, "push").await.unwrap().plan;
     assert_eq!(world.sync.unplanned("okta").await.unwrap(), 0);
-    assert_eq!(world.sync.approve(plan, "ciso").await.unwrap().applied, 2);
+    assert_eq!(world.approve(plan).await, (2, 0));
     assert_eq!(world.identity(people[2].identity_id).await.state, "suspended");
     assert_eq!(world.identity(people[3].identity_id).await.state, "departed");
 }

@@ -94,8 +94,7 @@ async fn b1_09_a_replacement_beyond_the_brake_holds_who_leaves_and_applies_the_r
     let okta = statuses.iter().find(|s| s.name == "okta").unwrap();
     assert_eq!((okta.state.as_str(), okta.note.as_deref()), ("held", Some("1 plan")));
 
-    let verdict = stage.world.sync.approve(held[0].id, "ciso").await.unwrap();
-    assert_eq!((verdict.applied, verdict.skipped), (4, 0));
+    assert_eq!(stage.world.approve(held[0].id).await, (4, 0));
     assert_eq!(stage.in_force().await, [0, 5]);
     let lost = stage.world.told_of(stage.people[1]).await.pop().unwrap();
     assert_eq!((lost.what.as_str(), lost.lane), ("membership.removed", 0), "a lost privilege is urgent");
@@ -112,7 +111,7 @@ async fn b1_09_a_filter_that_takes_most_of_a_group_is_held_like_a_replacement() 
     let plan = stage.say(MemberChange::RemoveSelected(selected)).await.held.unwrap();
     stage.read(&[4]).await;
     assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
-    assert_eq!(stage.world.sync.approve(plan, "ciso").await.unwrap().applied, 4);
+    assert_eq!(stage.world.approve(plan).await.0, 4);
     assert_eq!(stage.in_force().await, [4]);
 }
 
@@ -151,7 +150,7 @@ async fn b1_04_removing_all_members_and_deleting_the_group_go_through_the_brake(
     assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
     let held = stage.held().await;
     assert_eq!((held[0].id, &held[0].counts["member-remove"]), (first, &json!(5)));
-    assert_eq!(sync.approve(first, "ciso").await.unwrap().applied, 5);
+    assert_eq!(stage.world.approve(first).await.0, 5);
     assert_eq!(stage.in_force().await, Vec::<usize>::new());
     stage.world.assert_clean_ledger().await;
 
@@ -175,8 +174,7 @@ async fn b1_03_members_removed_by_name_leave_at_once_and_a_long_list_is_weighed(
     // One of them is named again, alone.
     stage.say(named(&[1])).await;
     assert_eq!(stage.in_force().await, [0, 2, 3, 4]);
-    let verdict = stage.world.sync.approve(stage.held().await[0].id, "ciso").await.unwrap();
-    assert_eq!((verdict.applied, verdict.skipped), (3, 1));
+    assert_eq!(stage.world.approve(stage.held().await[0].id).await, (3, 1));
     stage.world.assert_clean_ledger().await;
 }
 
@@ -191,7 +189,7 @@ async fn members_who_are_restored_are_held_no_longer() {
     assert_eq!(stage.held().await[0].id, plan);
     stage.say(MemberChange::Add(stage.some(&[2, 3, 4]))).await;
     assert!(stage.held().await.is_empty(), "nobody waits any more");
-    let refused = stage.world.sync.approve(plan, "ciso").await.unwrap_err();
+    let refused = stage.world.sync.approve(plan, "ciso", None).await.unwrap_err();
     assert!(matches!(&refused, Error::Refused(why) if why.contains("superseded")), "{refused:?}");
     assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
     let statuses = stage.world.console.source_statuses().await.unwrap();
@@ -199,8 +197,7 @@ async fn members_who_are_restored_are_held_no_longer() {
 
     let plan = stage.say(MemberChange::Replace(vec![])).await.held.unwrap();
     stage.say(MemberChange::Add(stage.some(&[0]))).await;
-    let verdict = stage.world.sync.approve(plan, "ciso").await.unwrap();
-    assert_eq!((verdict.applied, verdict.skipped), (4, 1));
+    assert_eq!(stage.world.approve(plan).await, (4, 1));
     assert_eq!(stage.in_force().await, [0]);
 }
 
@@ -212,7 +209,7 @@ async fn a_newer_replacement_weighs_the_group_anew() {
     assert_eq!(stage.count("source.held").await, 1);
     let second = stage.say(MemberChange::Replace(stage.some(&[0]))).await.held.unwrap();
     assert_eq!(stage.held().await.iter().map(|p| p.id).collect::<Vec<_>>(), [second]);
-    assert!(matches!(stage.world.sync.approve(first, "ciso").await, Err(Error::Refused(_))));
+    assert!(matches!(stage.world.sync.approve(first, "ciso", None).await, Err(Error::Refused(_))));
     assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
     // Whole again but for two, as the brake allows.
     stage.say(MemberChange::Replace(stage.some(&[0, 1, 2]))).await;
@@ -235,7 +232,7 @@ async fn the_plan_of_a_group_and_the_burst_of_its_source_neither_answer_nor_supe
     };
     world.sync.change_user(&cause("okta"), none, &stage.ids[5], gone).await.unwrap().unwrap().unwrap();
     assert_eq!(world.waiting("okta").await, Counts { disable: 1, ..Counts::default() });
-    let burst = world.sync.hold(&cause("okta"), None, &Counts::default(), &[], 0, "").await.unwrap();
+    let burst = world.sync.hold(&cause("okta"), None, &Counts::default(), &[], 0, "").await.unwrap().plan;
     let mut held: Vec<Uuid> = stage.held().await.iter().map(|p| p.id).collect();
     held.sort();
     assert_eq!(held, [of_group, burst]);
@@ -243,11 +240,11 @@ async fn the_plan_of_a_group_and_the_burst_of_its_source_neither_answer_nor_supe
     // A deactivation that the burst allows goes its way meanwhile.
     world.set("okta", &stage.ids[4], Standing::Inactive).await;
     assert_eq!(world.identity(stage.people[4]).await.state, "suspended");
-    assert_eq!(world.sync.approve(burst, "ciso").await.unwrap().applied, 1);
+    assert_eq!(world.approve(burst).await.0, 1);
     assert_eq!(world.identity(stage.people[5]).await.state, "suspended");
     assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
     assert_eq!(stage.held().await[0].id, of_group);
-    assert_eq!(world.sync.approve(of_group, "ciso").await.unwrap().applied, 5);
+    assert_eq!(world.approve(of_group).await.0, 5);
     assert_eq!(stage.in_force().await, Vec::<usize>::new());
     world.assert_clean_ledger().await;
 }
@@ -259,7 +256,59 @@ async fn what_was_privileged_when_it_was_held_is_lost_as_a_privilege() {
     let renamed = |row: &GroupRow| Ok::<_, Infallible>(GroupFacts { display_name: "old".into(), ..unchanged(row)? });
     let id = &stage.admins.native_id;
     stage.world.sync.change_group(&cause("okta"), TIGHT, id, renamed, &[]).await.unwrap().unwrap().unwrap();
-    stage.world.sync.approve(plan, "ciso").await.unwrap();
+    stage.world.approve(plan).await;
     let lost = stage.world.told_of(stage.people[0]).await.pop().unwrap();
     assert_eq!((lost.lane, &lost.data()["privileged"]), (0, &json!(true)));
+}
+
+#[tokio::test]
+async fn members_whose_loss_is_rejected_stay_until_the_group_says_something_else_of_them() {
+    let stage = Stage::new("admins").await;
+    stage.say(MemberChange::Replace(stage.some(&[0]))).await;
+    let plan = stage.held().await[0].id;
+    let done = stage.world.sync.reject(plan, "ciso", "somebody edited the filter").await.unwrap();
+    assert_eq!((done.rejected, done.skipped), (4, 0));
+    stage.read(&[0]).await;
+    // The same set again, and who is out already by name: nothing new is said.
+    stage.say(MemberChange::Replace(stage.some(&[0]))).await;
+    stage.say(MemberChange::Remove(vec![stage.ids[1].clone()])).await;
+    assert!(stage.held().await.is_empty());
+    assert_eq!(stage.world.waiting("okta").await, Counts::default());
+    assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
+    assert_eq!(stage.count("membership.removed").await, 0);
+
+    stage.say(MemberChange::Add(stage.some(&[1]))).await;
+    stage.say(MemberChange::Remove(vec![stage.ids[1].clone()])).await;
+    assert_eq!(stage.in_force().await, [0, 2, 3, 4], "said anew, by name, it counts");
+    stage.world.assert_clean_ledger().await;
+}
+
+#[tokio::test]
+async fn the_plan_of_a_deleted_group_can_be_rejected_and_its_members_stay_in_force() {
+    let stage = Stage::new("staff").await;
+    let any = |_: &GroupRow| Ok::<_, Infallible>(());
+    let done = stage.world.sync.delete_group(&cause("okta"), TIGHT, &stage.admins.native_id, any).await;
+    let plan = done.unwrap().unwrap().unwrap().held.unwrap();
+    assert_eq!(stage.world.sync.reject(plan, "ciso", "not yet").await.unwrap().rejected, 5);
+    assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
+    assert!(stage.held().await.is_empty());
+    assert!(stage.world.delete("okta", crate::world::PLENTY, &stage.ids[0]).await);
+    assert_eq!(stage.in_force().await, [1, 2, 3, 4], "who is deleted leaves it all the same");
+    stage.world.assert_clean_ledger().await;
+}
+
+#[tokio::test]
+async fn the_plan_of_a_group_is_made_anew_for_those_who_still_wait() {
+    let stage = Stage::new("admins").await;
+    stage.say(MemberChange::Replace(stage.some(&[0]))).await;
+    let first = stage.held().await.remove(0);
+    stage.say(MemberChange::Add(stage.some(&[1]))).await;
+    let second = stage.world.sync.replan(&cause("okta"), first.id).await.unwrap().unwrap();
+    let held = stage.held().await;
+    assert_eq!((held.len(), held[0].id, &held[0].reasons), (1, second, &first.reasons));
+    assert_eq!(held[0].counts["privileged-loss"], json!(3));
+    assert_eq!(stage.in_force().await, [0, 1, 2, 3, 4]);
+    assert_eq!(stage.count("source.held").await, 2);
+    assert_eq!(stage.world.approve(second).await, (3, 0));
+    assert_eq!(stage.in_force().await, [0, 1]);
 }

@@ -1,6 +1,6 @@
 //! Held plans: what would end access waits, and approval applies exactly what was judged.
 
-use directory::{Error, PlanVerdict};
+use directory::Error;
 use lifecycle::brake::Counts;
 use lifecycle::{AccountFacts, Standing};
 use serde_json::json;
@@ -69,8 +69,7 @@ async fn approval_applies_exactly_the_rows_of_the_plan_though_others_differ_sinc
     let run = world.begin("hr").await;
     run.read(&world, &[gone("ana"), person("bob"), gone("eva")]).await;
 
-    let PlanVerdict { applied, skipped } = world.sync.approve(plan, "ciso").await.unwrap();
-    assert_eq!((applied, skipped), (1, 1));
+    assert_eq!(world.approve(plan).await, (1, 1));
     assert_eq!(states(&world, &["ana", "bob", "eva"]).await, ["suspended", "active", "active"]);
     assert_eq!(world.waiting("hr").await.disable, 1, "eva was not part of what was judged");
     let stored = world.console.plans(false).await.unwrap();
@@ -85,8 +84,7 @@ async fn a_row_whose_fact_became_another_denial_is_not_what_was_judged() {
     let plan = world.pull_and_hold("hr", &[gone("ana")]).await;
     let run = world.begin("hr").await;
     run.read(&world, &[standing(Standing::Gone, person("ana"))]).await;
-    let verdict = world.sync.approve(plan, "ciso").await.unwrap();
-    assert_eq!((verdict.applied, verdict.skipped), (0, 1));
+    assert_eq!(world.approve(plan).await, (0, 1));
     assert_eq!(states(&world, &["ana"]).await, ["active"]);
 }
 
@@ -96,15 +94,15 @@ async fn only_a_held_plan_can_be_approved() {
     world.pull("hr", &[person("ana"), person("bob")]).await;
     let first = world.pull_and_hold("hr", &[gone("ana"), person("bob")]).await;
     let second = world.pull_and_hold("hr", &[gone("ana"), gone("bob")]).await;
-    let refused = world.sync.approve(first, "ciso").await.unwrap_err();
+    let refused = world.sync.approve(first, "ciso", None).await.unwrap_err();
     assert!(matches!(&refused, Error::Refused(why) if why.contains("superseded")), "{refused:?}");
     assert_eq!(states(&world, &["ana", "bob"]).await, ["active", "active"]);
 
-    world.sync.approve(second, "ciso").await.unwrap();
+    world.approve(second).await;
     let told = world.told().await.len();
-    let refused = world.sync.approve(second, "ciso").await.unwrap_err();
+    let refused = world.sync.approve(second, "ciso", None).await.unwrap_err();
     assert!(matches!(&refused, Error::Refused(why) if why.contains("applied")), "{refused:?}");
-    assert!(matches!(world.sync.approve(Uuid::now_v7(), "ciso").await, Err(Error::Refused(_))));
+    assert!(matches!(world.sync.approve(Uuid::now_v7(), "ciso", None).await, Err(Error::Refused(_))));
     assert_eq!(world.told().await.len(), told, "a refusal tells nothing");
 }
 
@@ -139,8 +137,7 @@ async fn an_approval_larger_than_the_prompt_limit_goes_by_the_bulk_lane() {
     let everybody: Vec<AccountFacts> = (0..120).map(|n| person(&format!("p{n}"))).collect();
     world.pull("hr", &everybody).await;
     let plan = world.pull_and_hold("hr", &[]).await;
-    let verdict = world.sync.approve(plan, "ciso").await.unwrap();
-    assert_eq!(verdict.applied, 120);
+    assert_eq!(world.approve(plan).await, (120, 0));
     let bulk = "SELECT count(*) FROM ledger.events WHERE type = 'identity.suspended' AND lane = 1 AND class = 2";
     assert_eq!(world.ask::<i64>(bulk).await, 120);
     world.assert_clean_ledger().await;
@@ -160,7 +157,7 @@ async fn holding_and_releasing_are_told_as_events_of_the_source() {
     let world = World::new().await;
     world.pull("hr", &[person("ana")]).await;
     let plan = world.pull_and_hold("hr", &[gone("ana")]).await;
-    world.sync.approve(plan, "ciso").await.unwrap();
+    world.approve(plan).await;
     let source = world.sync.source("hr").await.unwrap().unwrap().id;
     assert_eq!(world.history(source).await, ["source.baselined", "source.held", "source.released"]);
     let held = &world.told_of(source).await[1];

@@ -46,7 +46,7 @@ async fn a_first_run_that_would_end_whom_another_source_brought_waits() {
     let plan = world.sync.hold(&run.cause, Some(&run.fence), &Counts::default(), &[], 1, "f").await.unwrap();
     run.finish(&world, false).await;
     assert!(world.sync.source("hr").await.unwrap().unwrap().baseline_open, "until its plan was applied");
-    world.sync.approve(plan, "ciso").await.unwrap();
+    world.approve(plan.plan).await;
     assert_eq!(world.identity(okta.identity_id).await.state, "departed");
     assert!(!world.sync.source("hr").await.unwrap().unwrap().baseline_open);
 }

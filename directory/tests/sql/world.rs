@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use directory::{
     AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, LIST_WITHIN, ListQuery, Page,
-    Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
+    PlanVerdict, Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::{Counts, Limits};
@@ -118,9 +118,17 @@ impl World {
         let run = self.begin(source).await;
         run.read(self, everybody).await;
         let counts = self.sync.waiting_counts(source).await.unwrap();
-        let plan = self.sync.hold(&run.cause, Some(&run.fence), &counts, &[], run.rows(everybody), "f").await.unwrap();
+        let held = self.sync.hold(&run.cause, Some(&run.fence), &counts, &[], run.rows(everybody), "f").await.unwrap();
         run.finish(self, false).await;
-        plan
+        held.plan
+    }
+
+    /// One person approves a plan, which is enough. Returns how many rows were applied and skipped.
+    pub async fn approve(&self, plan: Uuid) -> (usize, usize) {
+        match self.sync.approve(plan, "ciso", None).await.unwrap() {
+            PlanVerdict::Applied { applied, skipped } => (applied, skipped),
+            waiting @ PlanVerdict::Waiting { .. } => panic!("{waiting:?}"),
+        }
     }
 
     pub async fn begin(&self, source: &str) -> Run {

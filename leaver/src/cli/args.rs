@@ -294,6 +294,16 @@ pub enum Plan {
         #[arg(long)]
         held: bool,
     },
+    /// Show a plan with its rows, those of privileged people first
+    #[command(before_help = examples!("leaver plan show 0193a0f2", "leaver plan show 0193a0f2 --all -o json"))]
+    Show {
+        /// An id, or the beginning of one: 8 characters at least
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        id: String,
+        /// All rows, instead of the first 50
+        #[arg(long)]
+        all: bool,
+    },
     /// Apply exactly what a held plan says
     #[command(before_help = examples!(
         "leaver plan approve 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8",
@@ -303,6 +313,22 @@ pub enum Plan {
         /// The whole id
         #[arg(value_parser = whole_id)]
         id: Uuid,
+        /// How long to wait for the end
+        #[arg(long, value_name = "D", default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Refuse exactly what a held plan says
+    #[command(before_help = examples!(
+        "leaver plan reject 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 --reason cut-export",
+        "leaver plan reject 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 --reason CUT -o json"
+    ))]
+    Reject {
+        /// The whole id
+        #[arg(value_parser = whole_id)]
+        id: Uuid,
+        /// Why; it is kept with the plan
+        #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
         /// How long to wait for the end
         #[arg(long, value_name = "D", default_value = "10m", value_parser = duration)]
         timeout: Duration,

@@ -146,11 +146,11 @@ pub struct Groups {
 }
 
 /// What people may do by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hands {
-    /// An action on more people than this waits for a second person.
-    pub mass: u64,
+    /// A plan of more rows than this is applied only once two people have approved it. Absent: one is enough.
+    pub mass: Option<u64>,
 }
 
 impl Default for Config {
@@ -178,12 +178,6 @@ impl Default for Http {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self { public: local(8470), public_url: None, admin: local(8471), probes: local(0) }
-    }
-}
-
-impl Default for Hands {
-    fn default() -> Self {
-        Self { mass: 50 }
     }
 }
 

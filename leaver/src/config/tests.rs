@@ -35,7 +35,7 @@ fn an_empty_file_and_empty_sections_mean_the_defaults() {
     for source in ["", "# nothing\n", "sources:\ndownstreams:\nhttp:\npolicy:\n", "---\n"] {
         let config = read(source, &[]).unwrap();
         assert_eq!(config.http, Http::default(), "{source}");
-        assert_eq!((config.hands.mass, config.sources.len()), (50, 0));
+        assert_eq!((config.hands.mass, config.sources.len()), (None, 0));
         assert!(config.database.is_none());
         assert_eq!(config.data_dir, std::path::absolute("leaver-data").unwrap());
         assert!(config.rules.listens(lifecycle::EventType::IdentityDeparted));
@@ -67,7 +67,7 @@ fn the_environment_overrides_the_file() {
     .unwrap();
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
     assert_eq!((config.http.public, config.http.probes), (address("127.0.0.1:0"), address("127.0.0.1:9")));
-    assert_eq!(config.hands.mass, 7);
+    assert_eq!(config.hands.mass, Some(7));
     assert_eq!(config.break_glass, ["root@example.com"]);
     assert_eq!(config.database.unwrap().url.expose(), "{not: yaml");
     let okta = &config.sources["okta-prod"];

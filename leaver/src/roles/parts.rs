@@ -77,7 +77,8 @@ impl Parts {
             let directory = open(directory::Role::Sync, SYNC).await?;
             directory.register_sources().await?;
             let metrics = sync_worker::Metrics::register(&mut registry, hops.clone());
-            Some(Arc::new(SyncWorker::new(directory, &config.sources, metrics, home.holder())?))
+            let worker = SyncWorker::new(directory, &config.sources, metrics, home.holder(), config.hands.mass)?;
+            Some(Arc::new(worker))
         } else {
             None
         };

@@ -37,7 +37,16 @@ pub struct Account {
     /// What the source says waits for a person to approve it.
     #[serde(default)]
     pub held: bool,
+    /// What the source says does not count, since a person rejected it.
+    pub rejected: Option<Rejected>,
     pub seen: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Rejected {
+    pub plan: Uuid,
+    pub by: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,11 +104,20 @@ pub fn detail(detail: &Detail, view: View) -> String {
         let sign = page.paint(Style::Waiting, "unresolved");
         page.line(format_args!("{sign}: an account could belong to several identities, so it was linked to none"));
     }
+    for (account, rejected) in identity.accounts.iter().filter_map(|a| Some((a, a.rejected.as_ref()?))) {
+        let by = rejected.by.as_deref().unwrap_or("somebody");
+        let reason = rejected.reason.as_deref().unwrap_or("-");
+        let source = visible(&account.source);
+        page.line(format_args!("what {source} says was rejected by {}: {}", visible(by), visible(reason)));
+    }
     let mut accounts = Table::new([text("SOURCE"), text("NATIVE ID"), text("ACTIVE"), text("SEEN")]);
     for account in &identity.accounts {
         let active = account.active.map_or("-", |active| if active { "true" } else { "false" });
-        let active =
-            if account.held { Cell::styled(format!("{active}, held"), Style::Waiting) } else { Cell::from(active) };
+        let active = match account {
+            Account { held: true, .. } => Cell::styled(format!("{active}, held"), Style::Waiting),
+            Account { rejected: Some(_), .. } => Cell::styled(format!("{active}, rejected"), Style::Waiting),
+            _ => Cell::from(active),
+        };
         let seen = Cell::dim(instant(account.seen));
         accounts.row([Cell::from(&account.source), Cell::dim(&account.native_id), active, seen]);
     }

@@ -301,24 +301,140 @@ fn a_pause_says_what_it_means() {
 #[test]
 fn plans() {
     let all: Vec<plan::Plan> = read(json!([
-        {"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "held", "counts": {}, "created_at": "2026-11-21T09:00:04Z",
-         "reasons": ["212 would be disabled; the brake holds above 65"], "decided_at": null, "decided_by": null},
-        {"id": "0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "superseded", "counts": {}, "created_at": "2026-11-21T08:00:04Z",
-         "reasons": [], "decided_at": "2026-11-21T09:00:04Z", "decided_by": null},
+        {"id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "held",
+         "counts": {"create": 3, "update": 11, "disable": 212, "delete": 0, "member-remove": 0, "privileged-loss": 4},
+         "created_at": "2026-11-21T09:00:04Z", "reasons": ["212 would be disabled; the brake holds above 65"]},
+        {"id": "0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "superseded", "counts": {
+         "create": 0, "update": 0, "disable": 0, "delete": 0, "member-remove": 0, "privileged-loss": 0},
+         "created_at": "2026-11-18T08:00:04Z", "reasons": []},
     ]));
-    assert_snapshot!(plan::list(&all, TERMINAL), @r"
-    ID                                    SOURCE  STATE       WHY
-    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  people  held        212 would be disabled…
-    0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8  people  superseded  -
+    assert_snapshot!(plan::list(&all, now(), TERMINAL), @r"
+    ID                                    SOURCE  STATE       AGE  COUNTS, WHY
+    0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8  people  held        13m  212 disable, 4 p…
+    0193a0f2-0000-7b52-9d3a-5f0c2a7e41b8  people  superseded  3d   -
     ");
     let id = all[0].id;
-    assert_snapshot!(plan::approved(id, plan::Verdict { applied: 212, skipped: 1 }, TERMINAL), @r"
+    let applied = |applied, skipped| plan::approved(id, &plan::Verdict::Applied { applied, skipped }, TERMINAL);
+    assert_snapshot!(applied(212, 1), @r"
     plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
     212 changes applied; 1 skipped, since their source says something else by now
     ");
-    assert_snapshot!(plan::approved(id, plan::Verdict { applied: 1, skipped: 0 }, TERMINAL), @r"
+    assert_snapshot!(applied(1, 0), @r"
     plan   applied   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
     1 change applied
+    ");
+    let waiting = read(json!({"state": "waiting", "rows": 216, "mass": 50, "approved_by": ["jo"]}));
+    assert_snapshot!(plan::approved(id, &waiting, TERMINAL), @r"
+    plan   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    approved by jo; nothing is applied yet
+    it has 216 rows, and more than 50 take two people
+    ");
+    let rejection = plan::Rejection { rejected: 212, skipped: 4 };
+    assert_snapshot!(plan::rejected(id, rejection, TERMINAL), @r"
+    plan   rejected   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    212 changes rejected; 4 skipped, since their source says something else by now
+    nobody loses anything by them, until their source says something else
+    ");
+}
+
+fn held_plan() -> Value {
+    json!({
+        "plan": {
+            "id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "source": "people", "state": "held",
+            "counts": {"create": 3, "update": 11, "disable": 212, "delete": 0, "member-remove": 0, "privileged-loss": 4},
+            "created_at": "2026-11-21T06:00:04Z", "confirmed_at": "2026-11-21T09:00:04Z", "approved_by": ["jo"],
+            "reasons": [
+                "212 would be disabled; the brake holds above 65 (1304 active, min 20)",
+                "rows fell from 1304 to 1092 since the last complete applied run; the brake holds above a drop of 65",
+            ],
+        },
+        "rows": 216,
+        "items": [
+            {"class": "disable", "identity": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "user_name": "ana@example.com",
+             "display_name": "Ana", "department": "Finance", "source": "people", "native_id": "1042", "from": "active",
+             "to": "inactive", "group": null, "privileged_groups": ["admins", "prod-db"], "stands": true},
+            {"class": "privileged-loss", "identity": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a22", "user_name": "max@example.com",
+             "display_name": null, "department": null, "source": "people", "native_id": "1043", "from": "member",
+             "to": "no member", "group": "admins", "group_privileged": true, "privileged_groups": ["admins"], "stands": true},
+            {"class": "disable", "identity": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a23", "user_name": null, "display_name": "Bob",
+             "department": "Sales", "source": "people", "native_id": "1044", "from": "active", "to": "inactive",
+             "group": null, "privileged_groups": [], "stands": false},
+        ],
+        "next": 3,
+    })
+}
+
+#[test]
+fn a_plan_with_its_rows() {
+    assert_snapshot!(plan::show(&read(held_plan()), now(), TERMINAL), @r"
+    people   plan   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    why   212 would be disabled; the brake holds above 65 (1304 active, min 20)
+          rows fell from 1304 to 1092 since the last complete applied run; the brake holds above a drop of 65
+    since 2026-11-21T06:00:04.000Z (3h ago)
+    found again 2026-11-21T09:00:04.000Z (13m ago)
+    216 rows: 212 disable, 4 privileged-loss
+    approved by jo
+       WHO              ACCOUNT      CLASS            CHANGE
+    !  ana@example.com  people:1042  disable          active → inactive; in admins,…
+    !  max@example.com  people:1043  privileged-loss  member → no member of admins;…
+       Bob              people:1044  disable          no longer so; active → inacti…
+    … and 213 more (`--all`)
+    decide: `leaver plan approve 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8`
+        or: `leaver plan reject 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 --reason R`
+    ");
+    assert_snapshot!(plan::show(&read(held_plan()), now(), View { width: Some(120), ..ASCII }), @r"
+    people   plan   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    why   212 would be disabled; the brake holds above 65 (1304 active, min 20)
+          rows fell from 1304 to 1092 since the last complete applied run; the brake holds above a drop of 65
+    since 2026-11-21T06:00:04.000Z (3h ago)
+    found again 2026-11-21T09:00:04.000Z (13m ago)
+    216 rows: 212 disable, 4 privileged-loss
+    approved by jo
+       WHO              ACCOUNT      CLASS            CHANGE
+    !  ana@example.com  people:1042  disable          active -> inactive; in admins, prod-db; Ana; Finance
+    !  max@example.com  people:1043  privileged-loss  member -> no member of admins; in admins
+       Bob              people:1044  disable          no longer so; active -> inactive; Sales
+    ... and 213 more (`--all`)
+    decide: `leaver plan approve 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8`
+        or: `leaver plan reject 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 --reason R`
+    ");
+    let mut rejected = held_plan();
+    rejected["plan"]["state"] = json!("rejected");
+    rejected["plan"]["decided_by"] = json!("kim");
+    rejected["plan"]["decision_reason"] = json!("half of the export is missing");
+    (rejected["rows"], rejected["items"]) = (json!(0), json!([]));
+    assert_snapshot!(plan::show(&read(rejected), now(), TERMINAL), @r"
+    people   plan   rejected   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    why   212 would be disabled; the brake holds above 65 (1304 active, min 20)
+          rows fell from 1304 to 1092 since the last complete applied run; the brake holds above a drop of 65
+    since 2026-11-21T06:00:04.000Z (3h ago)
+    found again 2026-11-21T09:00:04.000Z (13m ago)
+    0 rows: 212 disable, 4 privileged-loss
+    approved by jo
+    rejected by kim
+    reason half of the export is missing
+    ");
+}
+
+#[test]
+fn an_identity_whose_denial_was_rejected() {
+    let mut ana = ana();
+    ana["accounts"][1]["held"] = json!(false);
+    ana["accounts"][1]["rejected"] = json!({
+        "plan": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "by": "kim", "reason": "half of the export is missing",
+        "at": "2026-11-21T09:12:03.630Z",
+    });
+    ana["why"] = json!("okta says inactive, but kim rejected that with plan 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8");
+    (ana["state"], ana["receipts"], ana["groups"]) = (json!("active"), json!([]), json!([]));
+    assert_snapshot!(identity::detail(&read(ana), TERMINAL), @r"
+    ana@example.com   human   active   5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21
+    why   okta says inactive, but kim rejected that with plan 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8
+    generation 1, version 7, department Finance, manager jo@example.com
+    what okta says was rejected by kim: half of the export is missing
+    SOURCE  NATIVE ID                             ACTIVE           SEEN
+    people  1042                                  true             2026-11-21T09:00:04.112Z
+    okta    c3f1a6de-2b7e-4c1f-8a55-1e9d7b3f0a42  false, rejected  2026-11-21T09:12:03.630Z
+    corp    7f0c                                  -                2026-11-21T09:11:30.008Z
     ");
 }
 

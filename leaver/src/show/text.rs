@@ -103,9 +103,17 @@ pub fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// How long ago that was, rounded down: `40s`, `3m`, `5h`, `9d`. It stands beside the instant, or where there is no room for one.
+pub fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - at).num_seconds().max(0);
+    let (unit, letter) = UNITS.into_iter().find(|(unit, _)| seconds >= 2 * unit).unwrap_or((1, "s"));
+    format!("{}{letter}", seconds / unit)
+}
+
+const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+
 /// A coming instant as people count towards it, rounded: `in 40s`, `in 3m`, `in 5h`, `in 9d`; `now` once it is there.
 pub fn coming(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
     let left = (at - now).num_seconds();
     // Two of a unit at least, so that rounding says little that is wrong.
     let unit = UNITS.iter().find(|(seconds, _)| left >= 2 * seconds);

@@ -79,7 +79,7 @@ async fn a_run_cut_off_anywhere_ends_nobody_and_the_next_one_sets_all_right() {
             (1, 1, 1),
             "at {waits}"
         );
-        sync.approve(plan, "jo").await.unwrap();
+        sync.approve(plan, "jo", None).await.unwrap();
         assert_eq!(site.active("people").await, ["1", "3", "5"], "cut off at {waits}");
         if over {
             break;
@@ -87,7 +87,7 @@ async fn a_run_cut_off_anywhere_ends_nobody_and_the_next_one_sets_all_right() {
         // And back, so that the next one begins where this one did.
         site.write(format!("{HEADER}{BEFORE}5,eve,left,Ops,staff\n"));
         let report = worker.run(&paged(&worker), true).await.unwrap();
-        sync.approve(report.plan.expect("Eve is to leave"), "jo").await.unwrap();
+        sync.approve(report.plan.expect("Eve is to leave"), "jo", None).await.unwrap();
         assert_eq!(site.active("people").await, everybody);
     }
     assert!(waits > 20, "it waits far more often than that: {waits}");

@@ -97,7 +97,7 @@ impl Site {
     pub fn idle(&self, name: &str, directory: Directory, schedule: Option<&str>) -> Arc<SyncWorker> {
         let config = config(self.folder.path(), schedule);
         let metrics = Metrics::register(&mut Registry::default(), Hops::new_with_constructor(|| Histogram::new([])));
-        Arc::new(SyncWorker::new(directory, &config, metrics, name.to_owned()).unwrap())
+        Arc::new(SyncWorker::new(directory, &config, metrics, name.to_owned(), None).unwrap())
     }
 
     pub async fn count(&self, sql: &'static str) -> i64 {

@@ -1,0 +1,213 @@
+//! What a person answers to a held plan: approve, which lets exactly its rows count, or reject, which lets them never count
+//! as long as the source says no more than that.
+
+use lifecycle::{Class, EventType};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::apply::{CHUNK, Cause};
+use crate::plans::note_held;
+use crate::runs::{Difference, emit, lock_source, release};
+use crate::{Directory, Error, Result};
+
+/// What approving did.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum PlanVerdict {
+    Applied {
+        /// Rows of the plan that count now.
+        applied: usize,
+        /// Rows whose fact had changed since, so that the plan no longer speaks of them.
+        skipped: usize,
+    },
+    /// The plan is larger than one person may answer for. Nothing was applied.
+    Waiting {
+        /// Its rows.
+        rows: usize,
+        /// More than so many take a second person.
+        mass: u64,
+        approved_by: Vec<String>,
+    },
+}
+
+/// What rejecting did.
+#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+pub struct PlanRejection {
+    /// Rows that wait no longer, and do not count.
+    pub rejected: u64,
+    /// Rows whose fact had changed since, so that the plan no longer speaks of them.
+    pub skipped: u64,
+}
+
+impl Directory {
+    /// Applies exactly the rows of a held plan, though the source may have changed since; one of more rows than `mass` only once
+    /// two people have approved it. Can be repeated after a crash.
+    pub async fn approve(&self, plan: Uuid, by: &str, mass: Option<u64>) -> Result<PlanVerdict> {
+        let row =
+            sqlx::query!("SELECT source, state, rows, fingerprint, group_id FROM directory.plans WHERE id = $1", plan)
+                .fetch_optional(&self.pool)
+                .await?
+                .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
+        let size = self.plan_size(plan).await?;
+        let mass = mass.filter(|mass| size as u64 > *mass);
+        let mut tx = self.begin().await?;
+        let state = sqlx::query_scalar!("SELECT state FROM directory.plans WHERE id = $1 FOR UPDATE", plan)
+            .fetch_one(&mut *tx)
+            .await?;
+        if !matches!(state.as_str(), "held" | "approved") {
+            return Err(Error::Refused(format!("plan {plan} is {state}; only a held plan can be approved")));
+        }
+        sqlx::query!("INSERT INTO directory.approvals (plan_id, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", plan, by)
+            .execute(&mut *tx)
+            .await?;
+        if let Some(mass) = mass.filter(|_| state == "held") {
+            let approved_by =
+                sqlx::query_scalar!("SELECT by FROM directory.approvals WHERE plan_id = $1 ORDER BY at", plan)
+                    .fetch_all(&mut *tx)
+                    .await?;
+            if approved_by.len() < 2 {
+                tx.commit().await?;
+                return Ok(PlanVerdict::Waiting { rows: size, mass, approved_by });
+            }
+        }
+        let decided_at = sqlx::query_scalar!(
+            r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()), decided_by = $2
+               WHERE id = $1 RETURNING decided_at AS "at!""#,
+            plan,
+            by
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        let cause = Cause {
+            source: Some(row.source.clone()),
+            class: Class::of_plan(size),
+            effective_at: None,
+            received_at: Some(decided_at),
+            trace: None,
+            via: "plan approved",
+        };
+        let (mut applied, mut after) = (0, 0);
+        loop {
+            let (chunk, last) = self.plan_chunk(plan, after, CHUNK as i64).await?;
+            let Some(last) = last else { break };
+            applied += self.retrying(|| Box::pin(self.release_chunk(&cause, &chunk))).await?;
+            after = last;
+        }
+        let mut tx = self.begin().await?;
+        let mut head = lock_source(&mut tx, &row.source).await?;
+        emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
+        sqlx::query!("UPDATE directory.plans SET state = 'applied' WHERE id = $1", plan).execute(&mut *tx).await?;
+        // A plan of one group says nothing of how complete a run was.
+        if row.group_id.is_none() {
+            sqlx::query!(
+                "UPDATE directory.sources SET rows_applied = $2, fingerprint = $3, baseline_open = false WHERE name = $1",
+                row.source,
+                row.rows,
+                row.fingerprint
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        note_held(&mut tx, &row.source).await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(PlanVerdict::Applied { applied, skipped: size - applied })
+    }
+
+    async fn release_chunk(&self, cause: &Cause, chunk: &[Difference]) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        let applied = release(&mut tx, self, cause, chunk).await?.0;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(applied)
+    }
+
+    /// Rejects exactly the rows of a held plan: what their source says of them is known and does not count, until it says
+    /// something else. One person is enough. Can be repeated after a crash.
+    pub async fn reject(&self, plan: Uuid, by: &str, reason: &str) -> Result<PlanRejection> {
+        self.retrying(|| Box::pin(self.reject_once(plan, by, reason))).await
+    }
+
+    async fn reject_once(&self, plan: Uuid, by: &str, reason: &str) -> Result<PlanRejection> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query!("SELECT source, group_id FROM directory.plans WHERE id = $1", plan)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
+        // In the order of whoever holds: a call on a group takes its group first, a run its source.
+        if let Some(group) = row.group_id {
+            sqlx::query!("SELECT id FROM directory.groups WHERE id = $1 FOR NO KEY UPDATE", group)
+                .fetch_one(&mut *tx)
+                .await?;
+        }
+        let mut head = lock_source(&mut tx, &row.source).await?;
+        let now = sqlx::query!(
+            "SELECT state, decided_by, decision_reason FROM directory.plans WHERE id = $1 FOR UPDATE",
+            plan
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let again = now.state == "rejected"
+            && now.decided_by.as_deref() == Some(by)
+            && now.decision_reason.as_deref() == Some(reason);
+        if now.state != "held" && !again {
+            return Err(Error::Refused(format!("plan {plan} is {}; only a held plan can be rejected", now.state)));
+        }
+        sqlx::query!(
+            "SELECT a.id FROM directory.accounts a JOIN directory.plan_items i ON i.account_id = a.id
+             WHERE i.plan_id = $1 AND i.group_id IS NULL ORDER BY a.native_id FOR UPDATE OF a",
+            plan
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let standing = sqlx::query!(
+            "UPDATE directory.accounts a SET rejected_by = $1 FROM directory.plan_items i
+             WHERE i.plan_id = $1 AND i.group_id IS NULL AND a.id = i.account_id AND a.fact = i.fact AND a.counted <> a.fact
+               AND (a.rejected_by IS NULL OR a.rejected_by = $1)",
+            plan
+        )
+        .execute(&mut *tx)
+        .await?;
+        // A row that waits for another plan, or for a fan-out, is not what was judged.
+        let members = sqlx::query!(
+            "UPDATE directory.memberships m SET rejected_by = $1, waits_for = NULL FROM directory.plan_items i
+             WHERE i.plan_id = $1 AND m.group_id = i.group_id AND m.account_id = i.account_id AND m.counted AND NOT m.present
+               AND (m.waits_for IS NULL OR m.waits_for = $1) AND (m.rejected_by IS NULL OR m.rejected_by = $1)",
+            plan
+        )
+        .execute(&mut *tx)
+        .await?;
+        let rejected = standing.rows_affected() + members.rows_affected();
+        let size = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM directory.plan_items WHERE plan_id = $1"#, plan)
+            .fetch_one(&mut *tx)
+            .await?;
+        if again {
+            return Ok(PlanRejection { rejected, skipped: size.unsigned_abs() - rejected });
+        }
+        let decided_at = sqlx::query_scalar!(
+            r#"UPDATE directory.plans SET state = 'rejected', decided_at = clock_timestamp(), decided_by = $2, decision_reason = $3
+               WHERE id = $1 RETURNING decided_at AS "at!""#,
+            plan,
+            by,
+            reason
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let cause = Cause {
+            source: Some(row.source.clone()),
+            class: Class::Prompt,
+            effective_at: None,
+            received_at: Some(decided_at),
+            trace: None,
+            via: "plan rejected",
+        };
+        let data = json!({"plan": plan, "applied": 0, "rejected": rejected});
+        emit(&mut tx, &mut head, &cause, EventType::SourceReleased, data).await?;
+        note_held(&mut tx, &row.source).await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        Ok(PlanRejection { rejected, skipped: size.unsigned_abs() - rejected })
+    }
+}
