@@ -22,7 +22,7 @@ fn an_unknown_key_names_the_known_ones_and_the_similar_one() {
          --> leaver.yaml:4:14
         4 |     brake: { max_disabled: "5%", min: 20 }
           |              ^^^^^^^^^^^^
-        known: burst, max_disable, min
+        known: burst, delete, expires, max_disable, min, privileged_loss
         help: a similar key is `max_disable`
     "#);
 }

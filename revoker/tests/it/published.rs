@@ -78,6 +78,9 @@ async fn a_topic_that_is_new_is_filled_once_with_what_was_revoked_before_and_aga
     let web = Store::new();
     // As with the embedded bus: nobody reads it.
     let world = Setup::of([("web", &web)]).start().await;
+    // A relay that begins brings what changed lately once more, so nobody leaves before it has.
+    let begun = "SELECT count(*) FROM working.leases WHERE name = 'relay/0/revocations'";
+    eventually("the relay has begun", || async { world.count(begun).await == 1 }).await;
     let mut people = Vec::new();
     for name in ["ana", "bob", "eve"] {
         let account = world.person(name).await;
