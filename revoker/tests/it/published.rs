@@ -78,9 +78,6 @@ async fn a_topic_that_is_new_is_filled_once_with_what_was_revoked_before_and_aga
     let web = Store::new();
     // As with the embedded bus: nobody reads it.
     let world = Setup::of([("web", &web)]).start().await;
-    // A relay that begins brings what changed lately once more, so nobody leaves before it has.
-    let begun = "SELECT count(*) FROM working.leases WHERE name = 'relay/0/revocations'";
-    eventually("the relay has begun", || async { world.count(begun).await == 1 }).await;
     let mut people = Vec::new();
     for name in ["ana", "bob", "eve"] {
         let account = world.person(name).await;
@@ -90,7 +87,8 @@ async fn a_topic_that_is_new_is_filled_once_with_what_was_revoked_before_and_aga
     }
     people.sort();
     assert_eq!(world.count("SELECT count(*) FROM ledger.pending_cutoffs").await, 0);
-    assert_eq!(world.wire.bodies(Topic::Revocations), Vec::<Value>::new());
+    // A relay that has just begun may bring what changed lately, by ids alone: no decision told of it.
+    assert!(world.wire.bodies(Topic::Revocations).iter().all(|body| body["subjects"] == json!({})));
 
     let logins = Arc::new(names(&[("login", "identity.userName")]));
     let fill = async |names: &Arc<Names>, digest: &str| {
