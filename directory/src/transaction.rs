@@ -12,6 +12,6 @@ impl Directory {
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         let pool = self.pool.clone();
         let begun = tokio::spawn(async move { pool.begin().await }).await;
-        begun.map_err(|_| sqlx::Error::WorkerCrashed)?.map_err(Error::from)
+        begun.map_err(|lost| sqlx::Error::Io(std::io::Error::other(lost)))?.map_err(Error::from)
     }
 }

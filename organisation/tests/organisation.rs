@@ -1,5 +1,5 @@
 //! What whoever generates an organisation may rely on.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
