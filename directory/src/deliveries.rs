@@ -333,6 +333,20 @@ impl Directory {
         Ok(())
     }
 
+    /// Makes due at once what waits for another try after a failure. Returns how many deliveries that are.
+    pub async fn bring_forward(&self, downstream: &str) -> Result<u64> {
+        let done = sqlx::query!(
+            "UPDATE working.deliveries SET due_at = clock_timestamp()
+             WHERE downstream = $1 AND attempts > 0 AND due_at > clock_timestamp()
+               AND (leased_until IS NULL OR leased_until < clock_timestamp())",
+            downstream
+        )
+        .execute(&self.pool)
+        .await?;
+        self.wake.deliveries.ring();
+        Ok(done.rows_affected())
+    }
+
     /// Gives leases back at a graceful stop, so that nobody waits for them to run out.
     pub async fn unlease(&self, leased: &[Leased]) -> Result<()> {
         let leases: Vec<Uuid> = leased.iter().map(|l| l.lease).collect();

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use directory::{Answer, Leased, Outcome};
@@ -12,6 +12,7 @@ use lifecycle::delivery::retry_delay;
 use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::breaker::Admission;
 use crate::spans::Passes;
 use crate::{Revoker, Target, pass};
 
@@ -35,7 +36,18 @@ impl Revoker {
         };
         let mut bell = self.directory.wake.deliveries.listen();
         while !stop.is_cancelled() {
-            let wait = match self.work(&target, up_to, limit).await {
+            let worked = match target.breaker.admit(Instant::now()) {
+                Admission::Closed => self.work(&target, up_to, limit).await,
+                Admission::Trial(_trial) => self.work(&target, up_to, 1).await,
+                Admission::Open(wait) => {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = bell.heard_or(wait.min(POLL)) => {}
+                    }
+                    continue;
+                }
+            };
+            let wait = match worked {
                 Ok(true) => continue,
                 Ok(false) => self.until_due(&target, up_to).await,
                 Err(error) => {
@@ -105,18 +117,13 @@ impl Revoker {
             }
             match made {
                 Ok(answers) => {
-                    if let Some((failures, lasted)) = target.outage.over() {
-                        let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
-                        tracing::info!(
-                            downstream.name = target.name,
-                            failures,
-                            lasted_ms,
-                            "the downstream answers again"
-                        );
-                    }
+                    let over = target.breaker.over();
                     self.directory.answer(&target.name, &answers).await?;
                     passes.answered(&answers);
                     self.measure(target, part, &answers);
+                    if let Some((failures, lasted)) = over {
+                        self.well_again(target, failures, lasted).await?;
+                    }
                 }
                 Err(pass::Error::Directory(error)) => return Err(error),
                 Err(pass::Error::Downstream(Rejected(_))) if part.len() > 1 && split < SPLITS => {
@@ -134,6 +141,15 @@ impl Revoker {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The first pass that went well after a failure: whoever waits for the next try need not wait any longer.
+    async fn well_again(&self, target: &Target, failures: u32, lasted: Duration) -> directory::Result<()> {
+        self.metrics.open(&target.name, false);
+        let waiting = self.directory.bring_forward(&target.name).await?;
+        let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(downstream.name = target.name, failures, lasted_ms, waiting, "the downstream answers again");
         Ok(())
     }
 
@@ -178,7 +194,10 @@ impl Revoker {
             Rejected(_) | Unauthorized(_) => (Duration::from_secs(10), true),
         };
         self.metrics.failed(&target.name);
-        if target.outage.failed(error) {
+        let pause = if let Throttled { .. } = error { least } else { Duration::ZERO };
+        let is_news = target.breaker.failed(error, pause, Instant::now());
+        self.metrics.open(&target.name, target.breaker.is_open());
+        if is_news {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 downstream.name = target.name,

@@ -1,12 +1,12 @@
 //! Ends sessions: decides what an event obliges us to, finds, ends, looks again, and keeps a receipt.
 
 mod announce;
+mod breaker;
 mod config;
 mod consume;
 mod deliver;
 mod judge;
 pub mod metrics;
-mod outage;
 mod pass;
 mod reconcile;
 mod requests;
@@ -23,9 +23,9 @@ use lifecycle::Action;
 use policy::{Policy, SubjectExpression};
 
 pub use announce::publishing;
+pub use breaker::Breaker;
 pub use config::Config;
 pub use metrics::{Hops, Metrics};
-pub use outage::Outage;
 
 /// The bus group of the revoker.
 pub const GROUP: &str = "revoker";
@@ -39,7 +39,7 @@ pub struct Target {
     pub max_session_life: Duration,
     pub skew: chrono::Duration,
     pub workers: usize,
-    pub outage: Outage,
+    pub breaker: Breaker,
 }
 
 impl Target {

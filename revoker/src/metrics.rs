@@ -5,6 +5,7 @@ use lifecycle::Lane;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -15,6 +16,7 @@ pub const SESSIONS_ENDED: &str = "leaver_sessions_ended";
 pub const SESSIONS_RESURRECTED: &str = "leaver_sessions_resurrected";
 pub const SESSIONS_COLLATERAL: &str = "leaver_sessions_collateral";
 pub const PASS_FAILURES: &str = "leaver_delivery_failures";
+pub const DOWNSTREAM_FAILING: &str = "leaver_downstream_failing";
 pub const NO_MAPPING: &str = "leaver_no_mapping";
 pub const BREAK_GLASS: &str = "leaver_break_glass_spared";
 pub const RECONCILED: &str = "leaver_reconciled";
@@ -37,6 +39,7 @@ pub struct Metrics {
     resurrected: Family<ByDownstream, Counter>,
     collateral: Family<ByDownstream, Counter>,
     failures: Family<ByDownstream, Counter>,
+    failing: Family<ByDownstream, Gauge>,
     no_mapping: Family<ByDownstream, Counter>,
     pub(crate) decisions: Counter,
     pub(crate) break_glass: Counter,
@@ -62,6 +65,7 @@ impl Metrics {
             for family in [&self.ended, &self.resurrected, &self.collateral, &self.failures, &self.no_mapping] {
                 drop(family.get_or_create(&label));
             }
+            drop(self.failing.get_or_create(&label));
         }
         self
     }
@@ -79,6 +83,7 @@ impl Metrics {
             resurrected: Family::default(),
             collateral: Family::default(),
             failures: Family::default(),
+            failing: Family::default(),
             no_mapping: Family::default(),
             decisions: Counter::default(),
             break_glass: Counter::default(),
@@ -105,6 +110,11 @@ impl Metrics {
             PASS_FAILURES,
             "Passes that a downstream refused or did not answer",
             metrics.failures.clone(),
+        );
+        registry.register(
+            DOWNSTREAM_FAILING,
+            "1 while a downstream is asked by one pass at a time, since none has gone well; else 0",
+            metrics.failing.clone(),
         );
         registry.register(
             NO_MAPPING,
@@ -167,6 +177,11 @@ impl Metrics {
 
     pub(crate) fn failed(&self, downstream: &str) {
         self.failures.get_or_create(&label(downstream)).inc();
+    }
+
+    /// Whether its breaker is open.
+    pub(crate) fn open(&self, downstream: &str, open: bool) {
+        self.failing.get_or_create(&label(downstream)).set(i64::from(open));
     }
 
     pub(crate) fn unmapped(&self, downstream: &str) {

@@ -192,7 +192,7 @@ fn targets(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<Target>>> {
                 max_session_life: downstream.max_session_life,
                 skew: chrono::Duration::from_std(downstream.skew).context("skew is too long")?,
                 workers: downstream.workers.max(1),
-                outage: revoker::Outage::default(),
+                breaker: revoker::Breaker::default(),
             };
             Ok((name.clone(), Arc::new(target)))
         })

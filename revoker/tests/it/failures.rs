@@ -5,7 +5,7 @@ use lifecycle::Standing;
 use serde_json::json;
 
 use crate::store::{Mood, Store};
-use crate::world::{Setup, eventually};
+use crate::world::{Setup, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_downstream_that_is_away_could_not_do_stays_owed_and_is_done_later() {
@@ -25,6 +25,61 @@ async fn what_a_downstream_that_is_away_could_not_do_stays_owed_and_is_done_late
     world.until(event, "web", "settled").await;
     assert_eq!(web.of_user("ana"), Vec::<String>::new());
     assert!(world.revoker.directory.owed().await.unwrap().is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_downstream_that_is_away_is_asked_with_one_delivery_at_a_time() {
+    let web = Store::new();
+    web.becomes(Mood::Away);
+    let world = Setup::of([("web", &web)]).start().await;
+    let first = world.person("first").await;
+    let event = world.set(&first, Standing::Inactive).await;
+    eventually("it was tried", || async { tried(&world).await > 0 }).await;
+    let mut events = vec![event];
+    for n in 0..20 {
+        let name = format!("p{n}");
+        let account = world.person(&name).await;
+        web.sign_in(&name, &format!("session of {name}"));
+        events.push(world.set(&account, Standing::Inactive).await);
+    }
+    eventually("all are owed", || async { world.count("SELECT count(*) FROM working.deliveries").await == 21 }).await;
+    let before = tried(&world).await;
+    eventually("it is tried again", || async { tried(&world).await > before }).await;
+    let waiting = world.count("SELECT count(*) FROM working.deliveries WHERE attempts = 0").await;
+    assert!(waiting >= 10, "a pass for everybody would have failed for everybody; {waiting} were left alone");
+
+    web.becomes(Mood::Well);
+    for event in events {
+        world.until(event, "web", "settled").await;
+    }
+    world.stop().await;
+}
+
+/// How often a delivery was tried in vain, all together.
+async fn tried(world: &World) -> i64 {
+    world.count("SELECT coalesce(sum(attempts), 0)::int8 FROM working.deliveries").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_a_downstream_answers_nobody_waits_for_his_next_try() {
+    let web = Store::new();
+    web.becomes(Mood::Away);
+    let world = Setup::of([("web", &web)]).start().await;
+    let (ana, ben) = (world.person("ana").await, world.person("ben").await);
+    web.sign_in("ana", "w1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    eventually("it was tried", || async { tried(&world).await > 0 }).await;
+    let put_off =
+        "UPDATE working.deliveries SET due_at = due_at + interval '1 hour' WHERE attempts > 0 AND lease IS NULL";
+    let is_put_off = || async { sqlx::query(put_off).execute(&world.owner).await.unwrap().rows_affected() == 1 };
+    eventually("its next try is in an hour", is_put_off).await;
+
+    web.becomes(Mood::Well);
+    let other = world.set(&ben, Standing::Inactive).await;
+    world.until(other, "web", "settled").await;
+    world.until(event, "web", "settled").await;
+    assert_eq!(web.of_user("ana"), Vec::<String>::new());
     world.stop().await;
 }
 

@@ -65,7 +65,7 @@ impl Setup {
             max_session_life: Duration::from_secs(86_400),
             skew: chrono::Duration::seconds(1),
             workers: 2,
-            outage: revoker::Outage::default(),
+            breaker: revoker::Breaker::default(),
         };
         let targets: BTreeMap<String, Arc<Target>> =
             self.stores.iter().map(|(name, store)| ((*name).to_owned(), Arc::new(target(name, store)))).collect();
