@@ -59,6 +59,7 @@ bench: ## measure the release build, on this machine
 torture: ## the races and crashes among the stories, ROUNDS=20 times each
 	@scripts/needs packages
 	@scripts/needs express
+	@scripts/needs frameworks
 	cargo build --locked -p leaver
 	@LEAVER_ROUNDS=$${ROUNDS:-20} scripts/services with scripts/keycloak with \
 		cargo test --locked -p tests --test it -- --test-threads=1 over_and_over the_trace_of_a_request

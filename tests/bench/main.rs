@@ -4,14 +4,17 @@
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
 //! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, a group
-//! of 100,000 members, a personnel file of up to a million people, and SCIM requests beside others'. Arguments choose among
-//! `embedded`, `kafka`, `relay`, `outages`, `adapters`, `keycloak`, `groups`, `scale` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
+//! of 100,000 members, a personnel file of up to a million people, and SCIM requests beside others'. Then ten thousand who leave
+//! at once, and a downstream beside a dead one. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`,
+//! `mass`, `neighbour`, `keycloak`, `groups`, `scale` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
 
 mod adapters;
 mod groups;
 mod hops;
 mod keycloak;
 mod machine;
+mod mass;
+mod neighbour;
 mod outages;
 #[expect(clippy::unwrap_used, reason = "tests share it, where a step fails like that")]
 #[path = "../keycloak/realm.rs"]
@@ -74,6 +77,12 @@ async fn main() {
     }
     if wanted("outages") {
         outages::measure().await;
+    }
+    if wanted("mass") {
+        mass::measure().await;
+    }
+    if wanted("neighbour") {
+        neighbour::measure().await;
     }
     if wanted("keycloak") {
         keycloak::measure().await;

@@ -1,6 +1,6 @@
 // A real Express application: express-session with connect-redis, as its documentation sets them up. Tests end its sessions from outside.
 //
-// PORT (0: any), REDIS_URL and PREFIX come from the environment; the only line on stdout is `listening <port>`.
+// PORT (0: any), REDIS_URL, PREFIX and RESAVE come from the environment; the only line on stdout is `listening <port>`.
 
 import { RedisStore } from "connect-redis";
 import express from "express";
@@ -17,7 +17,7 @@ app.use(
   session({
     store: new RedisStore({ client, prefix: process.env.PREFIX ?? "sess:" }),
     secret: "of a test",
-    resave: false,
+    resave: process.env.RESAVE === "true",
     saveUninitialized: false,
   }),
 );

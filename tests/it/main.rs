@@ -15,6 +15,7 @@ mod leaving;
 mod observed;
 mod parked;
 mod providers;
+mod races;
 mod redis_outage;
 mod rehire;
 mod renamed;

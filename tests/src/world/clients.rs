@@ -85,6 +85,11 @@ impl World {
 
     /// A real express application on the sessions of `web`.
     pub async fn express(&self) -> Express {
-        Express::start(&self.site).await
+        Express::start(&self.site, "web", false).await
+    }
+
+    /// One on the sessions of `downstream` that writes them at the end of every request.
+    pub async fn express_that_resaves(&self, downstream: &str) -> Express {
+        Express::start(&self.site, downstream, true).await
     }
 }

@@ -18,11 +18,13 @@ pub struct Express {
 }
 
 impl Express {
-    pub(super) async fn start(site: &Site) -> Self {
+    /// On the sessions of `downstream`. An application that `resaves` writes them at the end of every request.
+    pub(super) async fn start(site: &Site, downstream: &str, resaves: bool) -> Self {
         let app = app().await;
         let mut command = Command::new("node");
         command.arg("app.js").current_dir(app).env("PORT", "0");
-        command.env("REDIS_URL", services::redis_url()).env("PREFIX", site.names().prefix("web"));
+        command.env("REDIS_URL", services::redis_url()).env("PREFIX", site.names().prefix(downstream));
+        command.env("RESAVE", resaves.to_string());
         let mut process = Process::start(command, &site.path(""), "express");
         let port = until(SOON, "the express application listens, or has ended", async || {
             let port = process.lines().iter().find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
@@ -85,13 +87,19 @@ impl Browser {
 
     /// Begins a request that has read its session, has changed it, and waits until it is released.
     pub async fn hold(&self, name: &str) -> InFlight {
+        self.try_hold(name).await.expect("the request gets as far as its session")
+    }
+
+    /// The same, for a session that may be gone: `None` when the request is refused.
+    pub async fn try_hold(&self, name: &str) -> Option<InFlight> {
         let request = tokio::spawn(Answer::of(self.get(&format!("/hold/{name}"))));
         let held = format!("{}/held/{name}", self.base);
-        eventually(SOON, "the request is in flight", async || {
-            Answer::of(self.http.get(&held)).await.json()["held"] == true
+        let is_held = until(SOON, "the request is in flight, or answered", async || {
+            let is_held = Answer::of(self.http.get(&held)).await.json()["held"] == true;
+            (is_held || request.is_finished()).then_some(is_held)
         })
         .await;
-        InFlight { request, release: self.http.post(format!("{}/release/{name}", self.base)) }
+        is_held.then(|| InFlight { request, release: self.http.post(format!("{}/release/{name}", self.base)) })
     }
 
     fn get(&self, path: &str) -> reqwest::RequestBuilder {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Once;
+use std::time::Duration;
 
 /// The value of a variable that `make services` provides.
 pub(super) fn variable(name: &str) -> String {
@@ -46,6 +47,8 @@ pub fn http() -> reqwest::Client {
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // Node closes a connection that was idle for five seconds, perhaps just when the next request is written to it.
+        .pool_idle_timeout(Duration::from_secs(3))
         .build()
         .expect("a client without options builds")
 }
