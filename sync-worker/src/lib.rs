@@ -65,6 +65,7 @@ pub struct SyncWorker {
     pub holder: String,
     /// A plan of more rows than this is applied only once two people have approved it.
     pub mass: Option<u64>,
+    pub(crate) postponed: plans::Postponed,
 }
 
 impl SyncWorker {
@@ -100,6 +101,6 @@ impl SyncWorker {
                 }
             }
         }
-        Ok(Self { directory, pulled, pushed, metrics, holder, mass })
+        Ok(Self { directory, pulled, pushed, metrics, holder, mass, postponed: plans::Postponed::default() })
     }
 }

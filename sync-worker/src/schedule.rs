@@ -32,7 +32,7 @@ pub fn next_after(cron: &Cron, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<
 /// | failures | 1 | 2 | 3 | more |
 /// |---|---|---|---|---|
 /// | pause | 5 s | 15 s | 60 s | 5 min |
-fn pause_of(failures: i32) -> Duration {
+pub(crate) fn pause_of(failures: i32) -> Duration {
     Duration::from_secs(match failures {
         ..=1 => 5,
         2 => 15,

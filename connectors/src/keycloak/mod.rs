@@ -167,8 +167,11 @@ impl Realm {
         let path = ["users", id];
         let user = self.client.get::<User>(&path, &[], VIEW_USERS);
         let (user, direct) = try_join(user, self.direct(id)).await?;
-        let names = direct.iter().flat_map(|group| groups.names(&group.id)).map(str::to_owned).collect();
-        Ok(user.map(|user| mapping::facts(user, names, &self.config.map)))
+        // Gone between the two answers is gone; it is not there without any group.
+        Ok(user.zip(direct).map(|(user, direct)| {
+            let names = direct.iter().flat_map(|group| groups.names(&group.id)).map(str::to_owned).collect();
+            mapping::facts(user, names, &self.config.map)
+        }))
     }
 }
 

@@ -6,6 +6,7 @@ mod crashes;
 mod faults;
 mod page_faults;
 mod pauses;
+mod plans;
 mod proxy;
 #[path = "../../../tests/keycloak/realm.rs"]
 mod realm;

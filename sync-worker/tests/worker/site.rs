@@ -100,6 +100,11 @@ impl Site {
         Arc::new(SyncWorker::new(directory, &config, metrics, name.to_owned(), None).unwrap())
     }
 
+    /// Does what no part of Leaver would.
+    pub async fn run(&self, sql: &'static str) {
+        PgConnection::connect(&self.url).await.unwrap().execute(sql).await.unwrap();
+    }
+
     pub async fn count(&self, sql: &'static str) -> i64 {
         let mut owner = PgConnection::connect(&self.url).await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&mut owner).await.unwrap()
