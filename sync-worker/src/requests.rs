@@ -58,7 +58,7 @@ impl SyncWorker {
             }
             if forgotten.elapsed() >= FORGET {
                 forgotten = Instant::now();
-                if let Err(error) = self.directory.forget_old_refused().await {
+                if let Err(error) = self.forget().await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "old refused requests could not be erased; trying again"
@@ -85,6 +85,11 @@ impl SyncWorker {
                 () = bell.heard_or(POLL) => {}
             }
         }
+    }
+
+    async fn forget(&self) -> directory::Result<()> {
+        self.directory.forget_old_refused().await?;
+        self.directory.forget_rehearsals().await
     }
 
     /// Puts deactivations that came beyond the burst of a pushing source into a held plan, where people see them.

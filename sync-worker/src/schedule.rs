@@ -152,17 +152,17 @@ impl SyncWorker {
                 }
             }
             let (report, answered) = if request.kind == RequestKind::Plan.as_str() {
-                (self.rehearse(source).await.map_err(|e| sentence(&e)), Answered::Only)
+                (self.rehearse(source).await.map(|r| json!(r)).map_err(|e| sentence(&e)), Answered::Only)
             } else if let Some(pause) = self.directory.paused(&source.name).await.unwrap_or_default() {
                 (Err(pause::refusal(&source.name, &pause)), Answered::Only)
             } else {
                 match self.run_and_note(source, false, next).await {
-                    Ok(report) => (Ok(report), Answered::Read),
+                    Ok(report) => (Ok(json!(report)), Answered::Read),
                     Err((error, pause)) => (Err(error), Answered::Failed { pause }),
                 }
             };
             let (ok, result) = match report {
-                Ok(report) => (true, json!(report)),
+                Ok(report) => (true, report),
                 Err(error) => (false, json!({"error": error})),
             };
             if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {

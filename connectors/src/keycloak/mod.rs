@@ -128,7 +128,8 @@ impl Realm {
         // Who is gone by now was not named, and so is missing.
         changes.extend(known.into_iter().filter_map(|(_, facts)| facts).map(Change::Account));
         let next = At::Events(snapshot.begun.clone()).checkpoint();
-        Ok(batch(changes, Coverage::Snapshot, next, false))
+        let groups = groups.all_names().map(str::to_owned).collect();
+        Ok(Batch { groups, ..batch(changes, Coverage::Snapshot, next, false) })
     }
 
     /// What changed after `position`.
@@ -176,7 +177,7 @@ impl Realm {
 }
 
 fn batch(changes: Vec<Change>, coverage: Coverage, next: Checkpoint, more: bool) -> Batch {
-    Batch { changes, coverage, parked: Vec::new(), seen_only: Vec::new(), next, more }
+    Batch { changes, coverage, parked: Vec::new(), seen_only: Vec::new(), groups: Vec::new(), next, more }
 }
 
 #[async_trait]
