@@ -5,6 +5,7 @@
 mod accounts;
 mod answers;
 mod apply;
+mod back_off;
 mod bursts;
 mod check;
 mod checkpoints;
@@ -57,6 +58,7 @@ mod tokens;
 mod trace;
 mod transaction;
 mod turns;
+mod vanished;
 mod views;
 mod wake;
 

@@ -155,6 +155,10 @@ impl SyncWorker {
             if released > 0 {
                 self.metrics.committed(&cause(class));
             }
+            // A snapshot that is doubted says as little of groups as of people.
+            if !delta {
+                self.directory.vanish_groups(&cause(class), fence, &groups).await?;
+            }
         }
         self.directory.finish_complete(&cause(class), fence, &end).await?;
         Ok(report)

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
-use directory::{Request, RequestKind, Turn};
+use directory::{Cause, Request, RequestKind, Turn};
+use lifecycle::Class;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -191,7 +192,7 @@ impl SyncWorker {
                     Outcome::Held => ("held", Some("1 plan")),
                     Outcome::Complete => ("ok", None),
                 };
-                self.finish(name, state, note, next, false).await;
+                self.ended(source, state, note, next).await;
                 Ok(report)
             }
             Err(error) if self.directory.paused(name).await.is_ok_and(|pause| pause.is_some()) => {
@@ -200,11 +201,17 @@ impl SyncWorker {
                 tracing::info!(source.name = name, "a run was cut off, since the source is paused");
                 Err((sentence(&error), Duration::ZERO))
             }
+            // It writes nothing, and what it would say of the source is of yesterday.
+            Err(error @ Error::Directory(directory::Error::CheckpointMoved { .. })) => {
+                tracing::info!(
+                    source.name = name,
+                    "another worker has read a source meanwhile; this run counts for nothing"
+                );
+                Err((sentence(&error), Duration::ZERO))
+            }
             Err(error) => {
                 let text = sentence(&error);
-                let failures = self.finish(name, "backed_off", Some(&text), None, true).await;
-                let pause = pause_after(&error, failures);
-                self.note(name, "backed_off", Some(&text), Some(Utc::now() + pause)).await;
+                let pause = self.back_off(source, &error, &text).await;
                 tracing::warn!(
                     source.name = name,
                     error = text,
@@ -237,7 +244,7 @@ impl SyncWorker {
     }
 
     async fn note(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
-        if let Err(error) = self.directory.set_source_status(source, state, note, next, false, false).await {
+        if let Err(error) = self.directory.set_source_status(source, state, note, next).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 source.name = source,
@@ -246,22 +253,54 @@ impl SyncWorker {
         }
     }
 
-    async fn finish(
-        &self,
-        source: &str,
-        state: &str,
-        note: Option<&str>,
-        next: Option<DateTime<Utc>>,
-        failed: bool,
-    ) -> i32 {
-        self.directory.set_source_status(source, state, note, next, true, failed).await.unwrap_or_else(|error| {
+    async fn ended(&self, source: &Pulled, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
+        if let Err(error) = self.directory.ran(&of_state(source), state, note, next).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                source.name = source,
+                source.name = source.name,
                 "the state of a source could not be noted"
             );
-            1
-        })
+        }
+    }
+
+    /// How long the source is left alone.
+    async fn back_off(&self, source: &Pulled, why: &Error, text: &str) -> Duration {
+        let pause = |failures| pause_after(why, failures);
+        match self.directory.back_off(&of_state(source), reason(why), text, pause).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    source.name = source.name,
+                    "the state of a source could not be noted"
+                );
+                pause(1)
+            }
+        }
+    }
+}
+
+/// The cause of what is told of the source itself.
+fn of_state(source: &Pulled) -> Cause {
+    Cause {
+        source: Some(source.name.clone()),
+        class: Class::Prompt,
+        effective_at: None,
+        received_at: Some(Utc::now()),
+        trace: crate::trace::current(),
+        via: source.config.connector.kind(),
+    }
+}
+
+/// Why a source is left alone, as it is told: a class, since errors may name places.
+fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Connector(connectors::Error::CheckpointExpired) => "checkpoint_expired",
+        Error::Connector(connectors::Error::Throttled { .. }) => "throttled",
+        Error::Connector(connectors::Error::Unavailable(_)) => "unavailable",
+        Error::Connector(connectors::Error::Unauthorized(_)) => "unauthorized",
+        Error::Connector(connectors::Error::Malformed { .. }) => "malformed",
+        Error::Directory(_) => "database",
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod back_off;
 mod crashes;
 mod faults;
 mod page_faults;
