@@ -6,6 +6,7 @@ mod accounts;
 mod answers;
 mod apply;
 mod back_off;
+mod budgets;
 mod bursts;
 mod check;
 mod checkpoints;
@@ -61,6 +62,7 @@ mod turns;
 mod vanished;
 mod views;
 mod wake;
+mod workers;
 
 pub use accounts::AccountRow;
 pub use answers::{PlanRejection, PlanVerdict};

@@ -16,6 +16,11 @@ pub struct Config {
     /// When everything is read although the source can tell what changed; absent: only when it has to be.
     #[serde(default)]
     pub snapshot_schedule: Option<String>,
+    /// Each source is read later than its schedules say by a share of this that its name decides, so that many with the same
+    /// schedule do not all begin at once. Absent: none is.
+    #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub jitter: std::time::Duration,
     /// IANA zone of the schedules and of dates without a zone of their own.
     #[serde(default)]
     #[schemars(with = "Option<String>")]

@@ -1,6 +1,7 @@
 //! Brings what sources say into the directory: pulled on a schedule, or received as it is pushed.
 
 mod alone;
+mod budget;
 mod config;
 mod fan_out;
 pub mod metrics;
@@ -12,18 +13,20 @@ mod rehearse;
 mod requests;
 mod run;
 mod schedule;
+mod spread;
 mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::{Connector, Pull};
+use connectors::{Budget, Connector, Pull};
 use directory::{Burst, Directory};
 use governor::{Quota, RateLimiter};
 use lifecycle::Secret;
 use lifecycle::brake::Limits;
 
+pub use budget::Allowance;
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
 pub use metrics::{Hops, Metrics};
 pub use run::{Error as RunError, Outcome, RunReport};
@@ -81,7 +84,11 @@ impl SyncWorker {
     ) -> Result<Self, connectors::Error> {
         let (mut pulled, mut pushed) = (BTreeMap::new(), BTreeMap::new());
         for (name, config) in sources {
-            match config.connector.build(config.timezone)? {
+            let budget = config
+                .connector
+                .budget()
+                .map(|(of, rate)| -> Arc<dyn Budget> { Arc::new(Allowance::new(directory.clone(), of, rate)) });
+            match config.connector.build_within(config.timezone, budget)? {
                 Connector::Pull(connector) => {
                     metrics.pulls(name);
                     let fingerprint = config.connector.fingerprint();

@@ -61,7 +61,7 @@ impl SyncWorker {
                 if let Err(error) = self.forget().await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "old refused requests could not be erased; trying again"
+                        "what is kept only for a while could not be erased; trying again"
                     );
                 }
             }

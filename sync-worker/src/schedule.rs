@@ -10,10 +10,12 @@ use croner::parser::{CronParser, Seconds};
 use directory::{Cause, Request, RequestKind, Turn};
 use lifecycle::Class;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::alone::of_source;
 use crate::run::{Error, Outcome, RunReport};
+use crate::spread::PATIENCE;
 use crate::{Pulled, SyncWorker, pause};
 
 const POLL: Duration = Duration::from_secs(1);
@@ -28,7 +30,14 @@ pub fn next_after(cron: &Cron, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<
     cron.find_next_occurrence(&now.with_timezone(&zone), false).ok().map(|at| at.with_timezone(&Utc))
 }
 
-/// How long a source that keeps failing is left alone.
+/// How much later than its schedules a source is read: less than `jitter`, and always the same.
+pub fn offset(source: &str, jitter: Duration) -> Duration {
+    let mut first = [0; 4];
+    first.copy_from_slice(&Sha256::digest(source)[..4]);
+    jitter.mul_f64(f64::from(u32::from_be_bytes(first)) / 2_f64.powi(32))
+}
+
+/// How long a source that keeps failing is left alone, or a plan that cannot be made anew.
 ///
 /// | failures | 1 | 2 | 3 | more |
 /// |---|---|---|---|---|
@@ -60,7 +69,8 @@ impl SyncWorker {
         let zone = source.config.timezone.unwrap_or(Tz::UTC);
         let read = |text: &Option<String>| text.as_deref().and_then(|text| parse(text).ok());
         let (cron, snapshots) = (read(&source.config.schedule), read(&source.config.snapshot_schedule));
-        let after = |cron: &Option<Cron>| cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let later = offset(&source.name, source.config.jitter);
+        let after = |cron: &Option<Cron>| Some(next_after(cron.as_ref()?, zone, Utc::now() - later)? + later);
         let next = || [after(&cron), after(&snapshots)].into_iter().flatten().min();
         let mut bell = self.directory.wake.requests.listen();
         let mut due = next();
@@ -108,16 +118,22 @@ impl SyncWorker {
         whole: bool,
         next: Option<DateTime<Utc>>,
     ) -> Answered {
-        let work = async {
+        let over = async || {
             // Should it be unknown, to read once more does no harm.
             let Turn { last_run, backed_off_until, paused } =
                 self.directory.turn(&source.name).await.unwrap_or_default();
             let left = backed_off_until.and_then(|until| (until - Utc::now()).to_std().ok());
             if let Some(pause) = left.filter(|left| !left.is_zero()) {
-                return Answered::Failed { pause };
+                return Some(Answered::Failed { pause });
             }
-            if paused || last_run.is_some_and(|at| at >= due) {
-                return Answered::Read;
+            (paused || last_run.is_some_and(|at| at >= due)).then_some(Answered::Read)
+        };
+        if Utc::now() < due + PATIENCE && self.is_second(&source.name).await {
+            return over().await.unwrap_or(Answered::NotHere);
+        }
+        let work = async {
+            if let Some(over) = over().await {
+                return over;
             }
             match self.run_and_note(source, whole, next).await {
                 Ok(_) => Answered::Read,
@@ -327,6 +343,18 @@ fn sentence(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_is_the_same_for_a_source_and_spreads_many() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(offset("people", Duration::ZERO), Duration::ZERO);
+        let mut offsets: Vec<Duration> = (0..100).map(|n| offset(&format!("source{n}"), hour)).collect();
+        assert!(offsets.iter().all(|offset| *offset < hour));
+        assert_eq!(offset("source7", hour), offsets[7]);
+        offsets.sort();
+        let quarter = |n: u32| offsets.iter().filter(|o| **o >= hour / 4 * n && **o < hour / 4 * (n + 1)).count();
+        assert!((0..4).all(|n| quarter(n) > 10), "{offsets:?}");
+    }
 
     #[test]
     fn a_schedule_has_five_fields_or_six_with_seconds_first_in_its_own_zone() {

@@ -11,6 +11,7 @@ mod snapshot;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
@@ -28,7 +29,7 @@ use self::{
     realm::Realm,
     snapshot::Snapshot,
 };
-use crate::{Batch, Checkpoint, Coverage, Error, Pull, Result};
+use crate::{Batch, Budget, Checkpoint, Coverage, Error, Pull, Result};
 
 const VIEW_USERS: &str = "view-users";
 const VIEW_EVENTS: &str = "view-events";
@@ -72,8 +73,8 @@ impl At {
 impl Keycloak {
     /// # Errors
     /// [`Error::Malformed`] where a setting can never work.
-    pub fn new(config: Config) -> Result<Self> {
-        let client = Client::new(&config)?;
+    pub fn new(config: Config, budget: Option<Arc<dyn Budget>>) -> Result<Self> {
+        let client = Client::new(&config, budget)?;
         Ok(Self { realm: Realm { client, config }, snapshot: Mutex::default(), numbers: Default::default() })
     }
 

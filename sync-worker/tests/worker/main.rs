@@ -12,4 +12,5 @@ mod proxy;
 #[path = "../../../tests/keycloak/realm.rs"]
 mod realm;
 mod site;
+mod spread;
 mod turns;
