@@ -158,11 +158,12 @@ mod tests {
 
     #[test]
     fn a_class_has_a_bound_of_its_own_only_where_one_is_set() {
-        assert_eq!(brake(json!({})).unwrap().bounds(), Bounds::default());
+        let default = brake(json!({})).expect("nothing is required");
+        assert_eq!(default.bounds(), Bounds::default());
         let bounds = brake(json!({
             "max_disable": "10%", "min": 30, "delete": {"max": "1%", "min": 2}, "privileged_loss": {"max": "0%", "min": 0}
         }))
-        .unwrap()
+        .expect("a brake")
         .bounds();
         let of = |max_disable, min| Limits { max_disable, min };
         let expected = Bounds { limits: of(0.1, 30), delete: Some(of(0.01, 2)), privileged_loss: Some(of(0.0, 0)) };
@@ -175,10 +176,10 @@ mod tests {
 
     #[test]
     fn a_held_plan_waits_for_a_week_or_as_long_as_is_set() {
-        let expires = |value| brake(value).map(|brake| brake.expires);
-        assert_eq!(expires(json!({})).unwrap(), WEEK);
-        assert_eq!(expires(json!({"expires": "36h"})).unwrap(), std::time::Duration::from_secs(36 * 3_600));
-        assert!(expires(json!({"expires": 36})).is_err(), "a number has no unit");
+        let expires = |value| brake(value).ok().map(|brake| brake.expires);
+        assert_eq!(expires(json!({})), Some(WEEK));
+        assert_eq!(expires(json!({"expires": "36h"})), Some(std::time::Duration::from_secs(36 * 3_600)));
+        assert_eq!(expires(json!({"expires": 36})), None, "a number has no unit");
     }
 
     #[test]

@@ -53,6 +53,26 @@ async fn another_budget_does_not_wait_and_a_quiet_hour_saves_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_source_is_left_to_the_worker_that_is_first_as_long_as_that_is_there() {
+    let site = Site::new().await;
+    let sync = site.directory(Role::Sync).await;
+    // One of ten is first, and this one is not.
+    let others: Vec<String> = (0..10).map(|n| format!("other{n}")).collect();
+    for other in &others {
+        sync.be_there(other).await.unwrap();
+    }
+    let worker = site.worker("here", Some("* * * * * *")).await;
+    let ticks = Instant::now() + Duration::from_millis(3_200);
+    until("three ticks", async || (Instant::now() > ticks).then_some(())).await;
+    assert_eq!(worker.runs(), 0);
+    for other in &others {
+        sync.be_gone(other).await.unwrap();
+    }
+    until("a run", async || (worker.runs() > 0).then_some(())).await;
+    worker.end().await;
+}
+
+#[tokio::test]
 async fn a_source_is_read_by_the_worker_that_is_first_and_by_another_when_that_is_away() {
     let site = Site::new().await;
     let sync = site.directory(Role::Sync).await;
