@@ -1,17 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod budget;
 pub mod csv;
 mod error;
 pub mod keycloak;
 mod pull;
 pub mod scim;
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+pub use budget::{Budget, Rate};
 pub use error::{BoxError, Error, Result};
 pub use pull::{Batch, Checkpoint, Coverage, Parked, Pull};
 pub use scim::Push;
@@ -42,11 +46,27 @@ impl Config {
     /// # Errors
     /// [`Error::Malformed`] for what a connector's client refuses about its settings.
     pub fn build(&self, zone: Option<Tz>) -> Result<Connector> {
+        self.build_within(zone, None)
+    }
+
+    /// The same, for a connector that asks no more than the budget allows.
+    ///
+    /// # Errors
+    /// As of [`Config::build`].
+    pub fn build_within(&self, zone: Option<Tz>, budget: Option<Arc<dyn Budget>>) -> Result<Connector> {
         Ok(match self {
             Config::Csv(config) => Connector::Pull(Box::new(csv::Csv::new(config.clone(), zone.unwrap_or(Tz::UTC)))),
-            Config::Keycloak(config) => Connector::Pull(Box::new(keycloak::Keycloak::new(config.clone())?)),
+            Config::Keycloak(config) => Connector::Pull(Box::new(keycloak::Keycloak::new(config.clone(), budget)?)),
             Config::Scim(config) => Connector::Push(Push::new(config)),
         })
+    }
+
+    /// The budget of requests that the operator sets, with what it is a budget of: other sources may ask the same server.
+    pub fn budget(&self) -> Option<(String, Rate)> {
+        match self {
+            Config::Keycloak(config) => config.budget(),
+            Config::Csv(_) | Config::Scim(_) => None,
+        }
     }
 
     /// The word after `type:`.

@@ -36,6 +36,8 @@ pub struct Batch {
     pub parked: Vec<Parked>,
     /// Native ids of those whose record was parked as a whole: there is no fact about them, but they are not missing.
     pub seen_only: Vec<String>,
+    /// Names of groups that the source has, also of those that nobody is in; none where it names them only with their members.
+    pub groups: Vec<String>,
     pub next: Checkpoint,
     /// Whether `next` is to be pulled at once, because this was not the last page.
     pub more: bool,

@@ -6,8 +6,11 @@ mod realm;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use connectors::{Batch, Checkpoint, Config, Connector, Coverage, Error, Pull};
+use async_trait::async_trait;
+use connectors::{Batch, Budget, Checkpoint, Config, Connector, Coverage, Error, Pull};
 use lifecycle::account::IdentityKind;
 use lifecycle::{AccountFacts, Change, Standing};
 use realm::Realm;
@@ -75,6 +78,43 @@ async fn a_snapshot_has_everybody_with_their_groups_and_those_above() {
     let (changes, after) = delta(&*pull, &next).await;
     assert_eq!((changes, &after), (Vec::new(), &next));
     assert_eq!(snapshot(&*pull).await.0, people);
+    realm.remove().await;
+}
+
+/// Allows so many requests.
+struct Allows(AtomicUsize);
+
+#[async_trait]
+impl Budget for Allows {
+    async fn take(&self) -> connectors::Result<()> {
+        let taken = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        taken.map(drop).map_err(|_| Error::Unavailable("the budget is spent".into()))
+    }
+}
+
+#[tokio::test]
+async fn the_last_page_lists_groups_that_nobody_is_in_and_no_request_goes_past_the_budget() {
+    let realm = Realm::create().await;
+    realm.admin(Method::POST, "/groups", json!({ "name": "empty" })).await;
+    let config: Config = serde_json::from_value(realm.settings("leaver")).unwrap();
+    let within = |requests| {
+        let budget = Arc::new(Allows(AtomicUsize::new(requests)));
+        match config.build_within(None, Some(budget.clone())).unwrap() {
+            Connector::Pull(pull) => (pull, budget),
+            Connector::Push(_) => panic!("a pushed source"),
+        }
+    };
+    let (pull, budget) = within(1_000);
+    let page = pull.pull(None).await.unwrap();
+    assert!(!page.more && page.groups.contains(&"empty".to_owned()), "{:?}", page.groups);
+    assert!(page.groups.contains(&"engineering/platform".to_owned()), "{:?}", page.groups);
+    let needed = 1_000 - budget.0.load(Ordering::SeqCst);
+    assert!(within(needed).0.pull(None).await.is_ok());
+    // The first one is to sign in.
+    for few in [0, 1, needed - 1] {
+        let refused = within(few).0.pull(None).await.unwrap_err();
+        assert!(chain(&refused).contains("the budget is spent"), "{few} of {needed}: {refused:?}");
+    }
     realm.remove().await;
 }
 

@@ -1,9 +1,11 @@
 //! What a person answers to a held plan: approve, which lets exactly its rows count, or reject, which lets them never count
 //! as long as the source says no more than that.
 
+use chrono::{DateTime, Utc};
 use lifecycle::{Class, EventType};
 use serde::Serialize;
 use serde_json::json;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::apply::{CHUNK, Cause};
@@ -40,39 +42,78 @@ pub struct PlanRejection {
     pub skipped: u64,
 }
 
+/// Whether an approval was enough.
+enum Agreed {
+    Waiting(PlanVerdict),
+    Approved { source: String, size: usize, decided_at: DateTime<Utc> },
+}
+
 impl Directory {
     /// Applies exactly the rows of a held plan, though the source may have changed since; one of more rows than `mass` only once
     /// two people have approved it. Can be repeated after a crash.
     pub async fn approve(&self, plan: Uuid, by: &str, mass: Option<u64>) -> Result<PlanVerdict> {
-        let row =
-            sqlx::query!("SELECT source, state, rows, fingerprint, group_id FROM directory.plans WHERE id = $1", plan)
-                .fetch_optional(&self.pool)
-                .await?
-                .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
-        let size = self.plan_size(plan).await?;
-        let mass = mass.filter(|mass| size as u64 > *mass);
+        match self.retrying(|| Box::pin(self.agree(plan, by, mass))).await? {
+            Agreed::Waiting(verdict) => Ok(verdict),
+            Agreed::Approved { source, size, decided_at } => self.carry_out(plan, source, size, decided_at).await,
+        }
+    }
+
+    /// Notes that somebody approves, and, where that is enough, that the plan is approved: what is checked is under the lock
+    /// that the answer is written under.
+    async fn agree(&self, plan: Uuid, by: &str, mass: Option<u64>) -> Result<Agreed> {
         let mut tx = self.begin().await?;
-        let state = sqlx::query_scalar!("SELECT state FROM directory.plans WHERE id = $1 FOR UPDATE", plan)
+        // Neither ever changes.
+        let of = sqlx::query!("SELECT source, group_id FROM directory.plans WHERE id = $1", plan)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::Refused(format!("no plan has the id {plan}")))?;
+        if of.group_id.is_none() {
+            // In the order of the run that would confirm or supersede it meanwhile.
+            lock_source(&mut tx, &of.source).await?;
+        }
+        let row = sqlx::query!("SELECT state, rows, fingerprint FROM directory.plans WHERE id = $1 FOR UPDATE", plan)
             .fetch_one(&mut *tx)
             .await?;
-        if !matches!(state.as_str(), "held" | "approved") {
-            return Err(Error::Refused(format!("plan {plan} is {state}; only a held plan can be approved")));
+        let again = row.state == "approved";
+        if row.state != "held" && !again {
+            return Err(Error::Refused(format!("plan {plan} is {}; only a held plan can be approved", row.state)));
         }
-        sqlx::query!("INSERT INTO directory.approvals (plan_id, by) VALUES ($1, $2) ON CONFLICT DO NOTHING", plan, by)
+        let size = size(&mut tx, plan).await?;
+        if !again {
+            sqlx::query!(
+                "INSERT INTO directory.approvals (plan_id, by) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                plan,
+                by
+            )
             .execute(&mut *tx)
             .await?;
-        if let Some(mass) = mass.filter(|_| state == "held") {
-            let approved_by =
-                sqlx::query_scalar!("SELECT by FROM directory.approvals WHERE plan_id = $1 ORDER BY at", plan)
-                    .fetch_all(&mut *tx)
-                    .await?;
-            if approved_by.len() < 2 {
-                tx.commit().await?;
-                return Ok(PlanVerdict::Waiting { rows: size, mass, approved_by });
+            if let Some(mass) = mass.filter(|mass| size as u64 > *mass) {
+                let approved_by =
+                    sqlx::query_scalar!("SELECT by FROM directory.approvals WHERE plan_id = $1 ORDER BY at", plan)
+                        .fetch_all(&mut *tx)
+                        .await?;
+                if approved_by.len() < 2 {
+                    tx.commit().await?;
+                    return Ok(Agreed::Waiting(PlanVerdict::Waiting { rows: size, mass, approved_by }));
+                }
+            }
+            // What the run of this plan read is the measure of those after it from now on: said later, it would take the place
+            // of what a newer run found. A plan of one group says nothing of how complete a run was.
+            if of.group_id.is_none() {
+                sqlx::query!(
+                    "UPDATE directory.sources SET rows_applied = $2, fingerprint = $3, baseline_open = false WHERE name = $1",
+                    of.source,
+                    row.rows,
+                    row.fingerprint
+                )
+                .execute(&mut *tx)
+                .await?;
             }
         }
+        // Who decided it first did, however often it is carried out.
         let decided_at = sqlx::query_scalar!(
-            r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()), decided_by = $2
+            r#"UPDATE directory.plans SET state = 'approved', decided_at = coalesce(decided_at, clock_timestamp()),
+                   decided_by = coalesce(decided_by, $2)
                WHERE id = $1 RETURNING decided_at AS "at!""#,
             plan,
             by
@@ -80,8 +121,19 @@ impl Directory {
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
+        Ok(Agreed::Approved { source: of.source, size, decided_at })
+    }
+
+    /// Lets the rows of an approved plan count, in chunks.
+    async fn carry_out(
+        &self,
+        plan: Uuid,
+        source: String,
+        size: usize,
+        decided_at: DateTime<Utc>,
+    ) -> Result<PlanVerdict> {
         let cause = Cause {
-            source: Some(row.source.clone()),
+            source: Some(source.clone()),
             class: Class::of_plan(size),
             effective_at: None,
             received_at: Some(decided_at),
@@ -96,21 +148,10 @@ impl Directory {
             after = last;
         }
         let mut tx = self.begin().await?;
-        let mut head = lock_source(&mut tx, &row.source).await?;
+        let mut head = lock_source(&mut tx, &source).await?;
         emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
         sqlx::query!("UPDATE directory.plans SET state = 'applied' WHERE id = $1", plan).execute(&mut *tx).await?;
-        // A plan of one group says nothing of how complete a run was.
-        if row.group_id.is_none() {
-            sqlx::query!(
-                "UPDATE directory.sources SET rows_applied = $2, fingerprint = $3, baseline_open = false WHERE name = $1",
-                row.source,
-                row.rows,
-                row.fingerprint
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        note_held(&mut tx, &row.source).await?;
+        note_held(&mut tx, &source).await?;
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(PlanVerdict::Applied { applied, skipped: size - applied })
@@ -180,11 +221,9 @@ impl Directory {
         .execute(&mut *tx)
         .await?;
         let rejected = standing.rows_affected() + members.rows_affected();
-        let size = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM directory.plan_items WHERE plan_id = $1"#, plan)
-            .fetch_one(&mut *tx)
-            .await?;
+        let size = size(&mut tx, plan).await? as u64;
         if again {
-            return Ok(PlanRejection { rejected, skipped: size.unsigned_abs() - rejected });
+            return Ok(PlanRejection { rejected, skipped: size - rejected });
         }
         let decided_at = sqlx::query_scalar!(
             r#"UPDATE directory.plans SET state = 'rejected', decided_at = clock_timestamp(), decided_by = $2, decision_reason = $3
@@ -208,6 +247,14 @@ impl Directory {
         note_held(&mut tx, &row.source).await?;
         tx.commit().await?;
         self.wake.pending.ring();
-        Ok(PlanRejection { rejected, skipped: size.unsigned_abs() - rejected })
+        Ok(PlanRejection { rejected, skipped: size - rejected })
     }
+}
+
+/// How many rows a plan has. They never change.
+async fn size(tx: &mut PgConnection, plan: Uuid) -> Result<usize> {
+    let size = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM directory.plan_items WHERE plan_id = $1"#, plan)
+        .fetch_one(tx)
+        .await?;
+    Ok(usize::try_from(size).unwrap_or_default())
 }

@@ -254,7 +254,13 @@ impl Directory {
     }
 
     /// Writes one event of a group and moves its history past it.
-    async fn tell_of_group(&self, tx: &mut PgConnection, cause: &Cause, row: &GroupRow, draft: Draft) -> Result<()> {
+    pub(crate) async fn tell_of_group(
+        &self,
+        tx: &mut PgConnection,
+        cause: &Cause,
+        row: &GroupRow,
+        draft: Draft,
+    ) -> Result<()> {
         let mut head = head(row.id, row.version, row.last_urgent, row.last_bulk, row.recorded_at);
         let now = sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?;
         let stamped = events::stamp(&mut head, vec![draft], cause.class, now);
@@ -296,7 +302,7 @@ fn head(id: Uuid, version: i64, last_urgent: i64, last_bulk: i64, recorded_at: D
     Head { kind: SubjectKind::Group, id, version, last_urgent, last_bulk, recorded_at }
 }
 
-fn draft(event_type: EventType, data: Value, group: GroupView) -> Draft {
+pub(crate) fn draft(event_type: EventType, data: Value, group: GroupView) -> Draft {
     Draft {
         event_type,
         data,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::apply::{Cause, Mode};
 use crate::events::{self, Draft, Head};
+use crate::groups::{self, GroupRow};
 use crate::settle::MembershipChange;
 use crate::{Directory, Result};
 
@@ -116,6 +117,7 @@ async fn ensure(
         stamped.extend(events::stamp(&mut head, vec![draft], cause.class, group.recorded_at));
     }
     events::append(tx, cause, &stamped).await?;
+    return_vanished(tx, directory, cause, &names).await?;
     let all = sqlx::query!(
         "SELECT id, native_id, display_name, privileged FROM directory.groups WHERE source = $1 AND native_id = ANY($2)",
         cause.source(),
@@ -127,6 +129,32 @@ async fn ensure(
         .into_iter()
         .map(|g| (g.native_id, GroupView { id: g.id, name: g.display_name, privileged: g.privileged }))
         .collect())
+}
+
+/// Groups that had vanished and are named again are there again, as the same ones.
+async fn return_vanished(tx: &mut PgConnection, directory: &Directory, cause: &Cause, names: &[String]) -> Result<()> {
+    let back = sqlx::query_as!(
+        GroupRow,
+        "SELECT id, source, native_id, external_id, display_name, privileged, attributes, version, revision, last_urgent,
+                last_bulk, recorded_at, created_at, changed_at
+         FROM directory.groups WHERE source = $1 AND native_id = ANY($2) AND tombstone = 'out_of_scope'
+         ORDER BY id FOR NO KEY UPDATE",
+        cause.source(),
+        names
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &back {
+        let view = GroupView { id: row.id, name: row.display_name.clone(), privileged: row.privileged };
+        let data = json!({"source": cause.source, "privileged": row.privileged, "via": cause.via});
+        directory.tell_of_group(tx, cause, row, groups::draft(EventType::GroupCreated, data, view)).await?;
+    }
+    if !back.is_empty() {
+        let ids: Vec<Uuid> = back.iter().map(|row| row.id).collect();
+        sqlx::query!("UPDATE directory.groups SET tombstone = NULL WHERE id = ANY($1)", &ids).execute(&mut *tx).await?;
+        seen_anew(tx, &ids).await?;
+    }
+    Ok(())
 }
 
 /// Binds members that were named before these accounts arrived, by native id, or by an external id that no other account has.

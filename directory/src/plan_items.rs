@@ -22,6 +22,8 @@ pub struct PlanItem {
     pub from: String,
     /// What would count.
     pub to: String,
+    /// What the source said it by: `stated`, `missing` (from a snapshot), `deleted`, or `ended` (a last day has passed).
+    pub because: String,
     /// The group that would be lost, if it is about one.
     pub group: Option<String>,
     pub group_privileged: bool,
@@ -59,6 +61,9 @@ pub(crate) async fn describe(
                FROM directory.groups g JOIN directory.memberships m ON m.group_id = g.id AND m.counted
                JOIN directory.accounts a ON a.id = m.account_id WHERE g.privileged GROUP BY 1)
            SELECT i.class AS "class!", coalesce(i.counted, 'member') AS "from!", coalesce(i.fact, 'no member') AS "to!",
+               CASE WHEN i.group_id IS NOT NULL THEN 'stated' WHEN a.tombstone = 'out_of_scope' THEN 'missing'
+                    WHEN a.tombstone = 'hard' THEN 'deleted'
+                    WHEN a.fact = 'gone' AND a.stated NOT IN ('inactive', 'gone') THEN 'ended' ELSE 'stated' END AS "because!",
                a.source, a.native_id, a.identity_id, d.user_name, d.display_name, d.department,
                g.display_name AS "group?", coalesce(g.privileged, false) AS "group_privileged!",
                coalesce(p.groups, '{}') AS "privileged_groups!",
@@ -97,6 +102,7 @@ pub(crate) async fn describe(
             native_id: r.native_id,
             from: r.from,
             to: r.to,
+            because: r.because,
             group: r.group,
             group_privileged: r.group_privileged,
             privileged_groups: r.privileged_groups,

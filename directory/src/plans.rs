@@ -1,6 +1,7 @@
 //! Plans: what a run would have done to people's access, kept until a person answers.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lifecycle::EventType;
@@ -97,6 +98,18 @@ impl Directory {
         Ok(count.unsigned_abs())
     }
 
+    /// Whether the source's own held plan was made no longer ago than this.
+    pub async fn held_within(&self, source: &str, span: Duration) -> Result<bool> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM directory.plans WHERE source = $1 AND state = 'held' AND group_id IS NULL
+                   AND created_at > clock_timestamp() - make_interval(secs => $2)) AS "held!""#,
+            source,
+            span.as_secs_f64()
+        )
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
     /// Plans, newest first.
     pub async fn plans(&self, held_only: bool) -> Result<Vec<PlanRow>> {
         self.find_plans(held_only, None).await
@@ -135,14 +148,6 @@ impl Directory {
                 approved_by: r.approved_by,
             })
             .collect())
-    }
-
-    pub(crate) async fn plan_size(&self, plan: Uuid) -> Result<usize> {
-        let size =
-            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM directory.plan_items WHERE plan_id = $1"#, plan)
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(usize::try_from(size).unwrap_or_default())
     }
 
     /// The rows of a plan.

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::accounts;
-use crate::apply::{Applied, CHUNK, Cause, Mode, Page, observe};
+use crate::apply::{CHUNK, Cause};
 use crate::checkpoints::{self, Fence};
 use crate::events::{self, Draft, Head};
 use crate::plans::supersede;
@@ -77,45 +76,12 @@ impl Directory {
 
     /// Lets dates that have passed act: a first day counts at once, a last day is a difference for the plan.
     pub async fn pass_dates(&self, cause: &Cause, fence: &Fence, now: DateTime<Utc>) -> Result<()> {
-        // Nearly everybody began some day, so only those whose fact is no longer what their dates say may leave the database;
-        // what they say is decided below.
-        let rows = sqlx::query!(
-            "SELECT id, identity_id, stated, starts_at, ends_at, fact, counted FROM directory.accounts
-             WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)
-               AND (stated = 'staged' OR ends_at <= $2 AND fact <> 'gone'
-                    OR stated NOT IN ('unknown', fact) AND NOT coalesce(ends_at <= $2 AND fact = 'gone', false))",
-            cause.source(),
-            now
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let due: Vec<(Uuid, Uuid, Standing, Standing)> = rows
-            .into_iter()
-            .filter_map(|r| {
-                let stated = Standing::parse(&r.stated)?;
-                let (fact, counted) = (Standing::parse(&r.fact)?, Standing::parse(&r.counted)?);
-                let now_fact = standing_at(stated, r.starts_at, r.ends_at, now);
-                let counts = if now_fact.is_dangerous_after(counted) { counted } else { now_fact };
-                (now_fact != fact && now_fact != Standing::Unknown).then_some((r.id, r.identity_id, now_fact, counts))
-            })
-            .collect();
+        let due = due(&mut *self.pool.acquire().await?, cause.source(), now).await?;
         for chunk in due.chunks(CHUNK) {
             let mut tx = self.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
-            let ids: Vec<Uuid> = chunk.iter().map(|d| d.0).collect();
-            let facts: Vec<String> = chunk.iter().map(|d| d.2.to_string()).collect();
-            let counted: Vec<String> = chunk.iter().map(|d| d.3.to_string()).collect();
-            sqlx::query!(
-                "UPDATE directory.accounts a SET fact = d.fact, counted = d.counted, version = version + 1,
-                     changed_at = clock_timestamp()
-                 FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS d(id, fact, counted) WHERE a.id = d.id",
-                &ids,
-                &facts,
-                &counted
-            )
-            .execute(&mut *tx)
-            .await?;
-            let touched = Touched { changed: chunk.iter().map(|d| d.1).collect(), ..Touched::default() };
+            pass(&mut tx, chunk).await?;
+            let touched = Touched { changed: chunk.iter().map(|d| d.identity).collect(), ..Touched::default() };
             settle(&mut tx, &self.sources, cause, touched).await?;
             tx.commit().await?;
         }
@@ -127,34 +93,6 @@ impl Directory {
     pub async fn waiting_counts(&self, source: &str) -> Result<Counts> {
         let mut connection = self.pool.acquire().await?;
         Ok(count(&differences(&mut connection, source).await?))
-    }
-
-    /// What a run of this snapshot would do, found by doing it in one transaction that is rolled back. The account facts must
-    /// be all that the roll did not know already.
-    pub async fn rehearse(
-        &self,
-        cause: &Cause,
-        page: &Page<'_>,
-        roll: &Roll,
-        absence: Option<Standing>,
-    ) -> Result<(Applied, Counts)> {
-        let mut tx = self.begin().await?;
-        let mut applied = Applied::default();
-        for chunk in page.accounts.chunks(CHUNK) {
-            let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();
-            let known = accounts::lock(&mut tx, cause.source(), &ids).await?;
-            let mode = Mode::Safe { baseline: page.baseline };
-            let (_, done) = observe(&mut tx, self, cause, known, chunk, mode, false).await?;
-            applied.created += done.created;
-            applied.updated += done.updated;
-            applied.unchanged += done.unchanged;
-        }
-        if let Some(fact) = absence {
-            absent(&mut tx, cause.source(), roll, fact).await?;
-        }
-        let counts = count(&differences(&mut tx, cause.source()).await?);
-        tx.rollback().await?;
-        Ok((applied, counts))
     }
 
     /// Active identities with an account at this source.
@@ -254,6 +192,58 @@ impl Directory {
     }
 }
 
+/// An account whose first or last day has passed.
+#[derive(Debug)]
+pub(crate) struct Due {
+    account: Uuid,
+    identity: Uuid,
+    fact: Standing,
+    counted: Standing,
+}
+
+/// Accounts of a source whose fact is no longer what their dates say.
+pub(crate) async fn due(connection: &mut PgConnection, source: &str, now: DateTime<Utc>) -> Result<Vec<Due>> {
+    // Nearly everybody began some day, so only those whose fact is no longer what their dates say may leave the database;
+    // what they say is decided below.
+    let rows = sqlx::query!(
+        "SELECT id, identity_id, stated, starts_at, ends_at, fact, counted FROM directory.accounts
+         WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)
+           AND (stated = 'staged' OR ends_at <= $2 AND fact <> 'gone'
+                OR stated NOT IN ('unknown', fact) AND NOT coalesce(ends_at <= $2 AND fact = 'gone', false))",
+        source,
+        now
+    )
+    .fetch_all(connection)
+    .await?;
+    let due = rows.into_iter().filter_map(|r| {
+        let stated = Standing::parse(&r.stated)?;
+        let (fact, counted) = (Standing::parse(&r.fact)?, Standing::parse(&r.counted)?);
+        let now_fact = standing_at(stated, r.starts_at, r.ends_at, now);
+        let counted = if now_fact.is_dangerous_after(counted) { counted } else { now_fact };
+        let due = Due { account: r.id, identity: r.identity_id, fact: now_fact, counted };
+        (now_fact != fact && now_fact != Standing::Unknown).then_some(due)
+    });
+    Ok(due.collect())
+}
+
+/// Lets dates that have passed be facts.
+pub(crate) async fn pass(tx: &mut PgConnection, due: &[Due]) -> Result<()> {
+    let ids: Vec<Uuid> = due.iter().map(|d| d.account).collect();
+    let facts: Vec<String> = due.iter().map(|d| d.fact.to_string()).collect();
+    let counted: Vec<String> = due.iter().map(|d| d.counted.to_string()).collect();
+    sqlx::query!(
+        "UPDATE directory.accounts a SET fact = d.fact, counted = d.counted, version = version + 1,
+             changed_at = clock_timestamp()
+         FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS d(id, fact, counted) WHERE a.id = d.id",
+        &ids,
+        &facts,
+        &counted
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 pub(crate) fn count(differences: &[Difference]) -> Counts {
     let mut counts = Counts::default();
     for difference in differences {
@@ -268,7 +258,7 @@ pub(crate) fn count(differences: &[Difference]) -> Counts {
 
 /// Marks accounts that a complete snapshot did not contain. Whoever has left stays so: HR drops leavers from its exports, and
 /// being missing is a weaker word than having left.
-async fn absent(tx: &mut PgConnection, source: &str, roll: &Roll, fact: Standing) -> Result<u64> {
+pub(crate) async fn absent(tx: &mut PgConnection, source: &str, roll: &Roll, fact: Standing) -> Result<u64> {
     let missing = roll.missing(tx, source).await?;
     if missing.is_empty() {
         return Ok(0);

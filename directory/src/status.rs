@@ -142,31 +142,24 @@ impl Directory {
         Ok(())
     }
 
-    /// Notes how a source does. `ran`: a run ended just now. `failed`: it failed; else the count of failures starts anew.
+    /// Notes how a source does while no run of it ends.
     pub async fn set_source_status(
         &self,
         source: &str,
         state: &str,
         note: Option<&str>,
         next_run: Option<DateTime<Utc>>,
-        ran: bool,
-        failed: bool,
-    ) -> Result<i32> {
-        Ok(sqlx::query_scalar!(
-            "INSERT INTO working.source_status AS w (source, state, note, next_run, last_run, failures)
-             VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN clock_timestamp() END, CASE WHEN $6 THEN 1 ELSE 0 END)
-             ON CONFLICT (source) DO UPDATE SET state = excluded.state, note = excluded.note, next_run = excluded.next_run,
-                 last_run = coalesce(excluded.last_run, w.last_run),
-                 failures = CASE WHEN $6 THEN w.failures + 1 WHEN $5 THEN 0 ELSE w.failures END
-             RETURNING failures",
+    ) -> Result<()> {
+        sqlx::query!(
+            "INSERT INTO working.source_status AS w (source, state, note, next_run) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (source) DO UPDATE SET state = excluded.state, note = excluded.note, next_run = excluded.next_run",
             source,
             state,
             note,
-            next_run,
-            ran,
-            failed
+            next_run
         )
-        .fetch_one(&self.pool)
-        .await?)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 }

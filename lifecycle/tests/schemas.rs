@@ -113,15 +113,22 @@ fn data(event_type: EventType) -> Vec<Value> {
         IdentityDeparted => vec![became(State::Departed, None)],
         IdentityErased => vec![became(State::Erased, None)],
         IdentityMerged => vec![became(State::Merged, Some(other)), json!({"merged": other, "source": source})],
-        GroupCreated | GroupUpdated | GroupDeleted => vec![json!({"source": source, "privileged": true, "via": via})],
+        GroupCreated | GroupUpdated | GroupDeleted | GroupVanished => {
+            vec![json!({"source": source, "privileged": true, "via": via})]
+        }
         MembershipAdded | MembershipRemoved => {
             vec![json!({"group": other, "privileged": false, "direct": true, "source": source, "via": via})]
         }
         SourceBaselined => vec![json!({"source": source, "rows": 1000})],
         SourceHeld => vec![json!({"plan": other, "counts": counts})],
-        SourceReleased => vec![json!({"plan": other, "applied": 40})],
-        GroupVanished | CredentialIssued | CredentialRotated | CredentialExpiring | CredentialOrphaned
-        | CredentialRevoked | SourceBackedOff | SourceRecovered => vec![json!({})],
+        SourceReleased => {
+            vec![json!({"plan": other, "applied": 40}), json!({"plan": other, "applied": 0, "rejected": 40})]
+        }
+        SourceBackedOff => vec![json!({"source": source, "reason": "unavailable"})],
+        SourceRecovered => vec![json!({"source": source, "failures": 3})],
+        CredentialIssued | CredentialRotated | CredentialExpiring | CredentialOrphaned | CredentialRevoked => {
+            vec![json!({})]
+        }
     }
 }
 
@@ -134,8 +141,16 @@ fn an_event_of_every_type_is_as_its_schema_says() {
     assert_eq!(schema.words("/$defs/updated/properties/changed/items/enum"), BTreeSet::from(fields));
     for event_type in EventType::ALL {
         for data in data(*event_type) {
-            // A group that a membership brought along says no `via`.
-            let optional: &[&str] = if event_type.as_str().starts_with("group.") { &["via"] } else { &[] };
+            let optional: &[&str] = match event_type {
+                // A group that a membership brought along says no `via`.
+                EventType::GroupCreated
+                | EventType::GroupUpdated
+                | EventType::GroupDeleted
+                | EventType::GroupVanished => &["via"],
+                // Of a plan that was approved.
+                EventType::SourceReleased => &["rejected"],
+                _ => &[],
+            };
             schema.holds(&event(*event_type, data).render(None), optional);
         }
     }

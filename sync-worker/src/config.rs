@@ -16,6 +16,11 @@ pub struct Config {
     /// When everything is read although the source can tell what changed; absent: only when it has to be.
     #[serde(default)]
     pub snapshot_schedule: Option<String>,
+    /// Each source is read later than its schedules say by a share of this that its name decides, so that many with the same
+    /// schedule do not all begin at once. Absent: none is.
+    #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub jitter: std::time::Duration,
     /// IANA zone of the schedules and of dates without a zone of their own.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -143,7 +148,39 @@ impl TryFrom<String> for Share {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn brake(value: serde_json::Value) -> Result<Brake, serde_json::Error> {
+        serde_json::from_value(value)
+    }
+
+    #[test]
+    fn a_class_has_a_bound_of_its_own_only_where_one_is_set() {
+        let default = brake(json!({})).expect("nothing is required");
+        assert_eq!(default.bounds(), Bounds::default());
+        let bounds = brake(json!({
+            "max_disable": "10%", "min": 30, "delete": {"max": "1%", "min": 2}, "privileged_loss": {"max": "0%", "min": 0}
+        }))
+        .expect("a brake")
+        .bounds();
+        let of = |max_disable, min| Limits { max_disable, min };
+        let expected = Bounds { limits: of(0.1, 30), delete: Some(of(0.01, 2)), privileged_loss: Some(of(0.0, 0)) };
+        assert_eq!(bounds, expected);
+        for half in [json!({"max": "1%"}), json!({"min": 1}), json!({"max": "1%", "min": 1, "mx": 1})] {
+            assert!(brake(json!({"delete": half})).is_err(), "{half}");
+            assert!(brake(json!({"privileged_loss": half})).is_err(), "{half}");
+        }
+    }
+
+    #[test]
+    fn a_held_plan_waits_for_a_week_or_as_long_as_is_set() {
+        let expires = |value| brake(value).ok().map(|brake| brake.expires);
+        assert_eq!(expires(json!({})), Some(WEEK));
+        assert_eq!(expires(json!({"expires": "36h"})), Some(std::time::Duration::from_secs(36 * 3_600)));
+        assert_eq!(expires(json!({"expires": 36})), None, "a number has no unit");
+    }
 
     #[test]
     fn a_share_is_a_percentage() {

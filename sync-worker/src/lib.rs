@@ -1,27 +1,32 @@
 //! Brings what sources say into the directory: pulled on a schedule, or received as it is pushed.
 
 mod alone;
+mod budget;
 mod config;
 mod fan_out;
 pub mod metrics;
 mod pause;
 mod plans;
+mod read;
 pub mod receive;
+mod rehearse;
 mod requests;
 mod run;
 mod schedule;
+mod spread;
 mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::{Connector, Pull};
+use connectors::{Budget, Connector, Pull};
 use directory::{Burst, Directory};
 use governor::{Quota, RateLimiter};
 use lifecycle::Secret;
 use lifecycle::brake::Limits;
 
+pub use budget::Allowance;
 pub use config::{Absence, Brake, Config, Lifecycle, Share};
 pub use metrics::{Hops, Metrics};
 pub use run::{Error as RunError, Outcome, RunReport};
@@ -65,6 +70,7 @@ pub struct SyncWorker {
     pub holder: String,
     /// A plan of more rows than this is applied only once two people have approved it.
     pub mass: Option<u64>,
+    pub(crate) postponed: plans::Postponed,
 }
 
 impl SyncWorker {
@@ -78,7 +84,11 @@ impl SyncWorker {
     ) -> Result<Self, connectors::Error> {
         let (mut pulled, mut pushed) = (BTreeMap::new(), BTreeMap::new());
         for (name, config) in sources {
-            match config.connector.build(config.timezone)? {
+            let budget = config
+                .connector
+                .budget()
+                .map(|(of, rate)| -> Arc<dyn Budget> { Arc::new(Allowance::new(directory.clone(), of, rate)) });
+            match config.connector.build_within(config.timezone, budget)? {
                 Connector::Pull(connector) => {
                     metrics.pulls(name);
                     let fingerprint = config.connector.fingerprint();
@@ -100,6 +110,6 @@ impl SyncWorker {
                 }
             }
         }
-        Ok(Self { directory, pulled, pushed, metrics, holder, mass })
+        Ok(Self { directory, pulled, pushed, metrics, holder, mass, postponed: plans::Postponed::default() })
     }
 }

@@ -18,6 +18,7 @@ pub const RUNS: &str = "leaver_source_runs";
 pub const HELD: &str = "leaver_plans_held";
 pub const WAITING: &str = "leaver_plans_waiting";
 pub const WAITING_OLDEST_SECONDS: &str = "leaver_plans_waiting_oldest_seconds";
+pub const REPLAN_FAILURES: &str = "leaver_replan_failures";
 pub const PARKED: &str = "leaver_records_parked";
 pub const SCIM_REQUESTS: &str = "leaver_scim_requests";
 pub const FAN_OUT_FAILURES: &str = "leaver_fan_out_failures";
@@ -40,6 +41,7 @@ pub struct Metrics {
     held: Family<BySource, Counter>,
     waiting: Family<BySource, Gauge>,
     oldest: Family<BySource, Gauge<f64, AtomicU64>>,
+    replan_failures: Family<BySource, Counter>,
     parked: Family<BySource, Counter>,
     scim: Family<BySourceAndOutcome, Counter>,
     quirks: Family<BySourceAndQuirk, Counter>,
@@ -75,7 +77,7 @@ impl Metrics {
     fn begins(&self, source: &str) {
         drop(self.hops.get_or_create(&at("committed", source)));
         self.waiting(source, 0, Duration::ZERO);
-        for family in [&self.held, &self.parked] {
+        for family in [&self.held, &self.replan_failures, &self.parked] {
             drop(family.get_or_create(&[("source", source.to_owned())]));
         }
     }
@@ -88,6 +90,7 @@ impl Metrics {
             held: Family::default(),
             waiting: Family::default(),
             oldest: Family::default(),
+            replan_failures: Family::default(),
             parked: Family::default(),
             scim: Family::default(),
             quirks: Family::default(),
@@ -105,6 +108,11 @@ impl Metrics {
             WAITING_OLDEST_SECONDS,
             "Age of the oldest held plan; 0 when none waits",
             metrics.oldest.clone(),
+        );
+        registry.register(
+            REPLAN_FAILURES,
+            "Held plans that nobody has answered and that could not be made anew; they are tried again",
+            metrics.replan_failures.clone(),
         );
         registry.register(PARKED, "Records that could not be understood", metrics.parked.clone());
         registry.register(SCIM_REQUESTS, "SCIM requests: `ok`, `refused`, `failed`, `throttled`", metrics.scim.clone());
@@ -142,6 +150,10 @@ impl Metrics {
 
     pub(crate) fn held(&self, source: &str) {
         self.held.get_or_create(&[("source", source.to_owned())]).inc();
+    }
+
+    pub(crate) fn replan_failed(&self, source: &str) {
+        self.replan_failures.get_or_create(&[("source", source.to_owned())]).inc();
     }
 
     /// So many plans of a source wait for a person, the oldest for so long.

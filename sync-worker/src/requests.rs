@@ -20,7 +20,10 @@ const POLL: Duration = Duration::from_secs(1);
 const ANSWERS: &str = "approvals";
 /// The same for what is carried out again: twice at once, each would overtake the other.
 const RETRIES: &str = "retries";
-/// How often is looked for refused requests that have been kept long enough.
+/// A burst goes on after its first deactivation was held. Within so long, or a window of it if that is shorter, the rest waits
+/// for one plan, so that people are not alarmed by each push and do not judge a plan that is another one a second later.
+const GATHER: Duration = Duration::from_secs(60);
+/// How often is looked for refused requests and rehearsals that have been kept long enough.
 const FORGET: Duration = Duration::from_secs(600);
 
 impl SyncWorker {
@@ -55,10 +58,10 @@ impl SyncWorker {
             }
             if forgotten.elapsed() >= FORGET {
                 forgotten = Instant::now();
-                if let Err(error) = self.directory.forget_old_refused().await {
+                if let Err(error) = self.forget().await {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        "old refused requests could not be erased; trying again"
+                        "what is kept only for a while could not be erased; trying again"
                     );
                 }
             }
@@ -84,6 +87,11 @@ impl SyncWorker {
         }
     }
 
+    async fn forget(&self) -> directory::Result<()> {
+        self.directory.forget_old_refused().await?;
+        self.directory.forget_rehearsals().await
+    }
+
     /// Puts deactivations that came beyond the burst of a pushing source into a held plan, where people see them.
     async fn hold_bursts(&self, source: &Pushed) -> directory::Result<()> {
         if self.directory.unplanned(&source.name).await? == 0 {
@@ -93,11 +101,12 @@ impl SyncWorker {
     }
 
     async fn hold_burst(&self, source: &Pushed) -> directory::Result<()> {
-        if self.directory.unplanned(&source.name).await? == 0 {
+        let Burst { count, window } = source.burst;
+        let gathers = self.directory.held_within(&source.name, window.min(GATHER)).await?;
+        if gathers || self.directory.unplanned(&source.name).await? == 0 {
             return Ok(());
         }
         let counts = self.directory.waiting_counts(&source.name).await?;
-        let Burst { count, window } = source.burst;
         let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
         let reason = Reason::Burst { count, window_ms, waiting: counts.dangerous() };
         let cause = Cause {
@@ -109,8 +118,10 @@ impl SyncWorker {
             via: "SCIM",
         };
         let held = self.directory.hold(&cause, None, &counts, std::slice::from_ref(&reason), 0, "").await?;
-        self.metrics.held(&source.name);
-        tracing::warn!(source.name = source.name, plan.id = %held.plan, reasons = %reason, "a plan is held for a person");
+        if held.new {
+            self.metrics.held(&source.name);
+            tracing::warn!(source.name = source.name, plan.id = %held.plan, reasons = %reason, "a plan is held for a person");
+        }
         self.directory.note_held(&source.name).await
     }
 

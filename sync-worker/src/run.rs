@@ -1,15 +1,16 @@
 //! One run of a pulled source: read, store facts, evaluate the plan, hold or apply.
 
 use chrono::{DateTime, Utc};
-use connectors::{Batch, Checkpoint, Coverage};
-use directory::{Applied, Cause, Fence, Page, Roll, RunEnd, SourceRow};
+use connectors::{Checkpoint, Coverage};
+use directory::{Applied, Cause, Fence, RunEnd, SourceRow};
 use lifecycle::brake::{Counts, Evidence, Reason, evaluate};
-use lifecycle::{AccountFacts, Change, Class, Standing};
+use lifecycle::{Class, Standing};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::Absence;
+use crate::read::{Reading, Steps};
 use crate::{Pulled, SyncWorker};
 
 /// How a run ended.
@@ -43,11 +44,6 @@ pub struct RunReport {
     pub reasons: Vec<String>,
     pub parked: usize,
 }
-
-/// The source named the same place twice.
-#[derive(Debug, thiserror::Error)]
-#[error("its pages do not go on: the one after this is this one")]
-struct Stuck;
 
 /// Why a run failed. Nothing of it counts towards absence.
 #[derive(Debug, thiserror::Error)]
@@ -105,51 +101,14 @@ impl SyncWorker {
             trace: crate::trace::current(),
             via: source.config.connector.kind(),
         };
-        let mut total = Applied::default();
-        let (mut rows, mut parked) = (0_u64, 0);
         // Another configuration asks another question, to which an earlier answer is no beginning.
         let changed = row.as_ref().and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint);
-        let mut at = since.filter(|_| !changed).map(Checkpoint);
-        let mut roll = None;
-        let coverage = loop {
-            let Batch { changes, coverage, parked: refused, seen_only, next, more } =
-                match source.connector.pull(at.as_ref()).await {
-                    // From the beginning then; a snapshot has no checkpoint that could expire once more.
-                    Err(connectors::Error::CheckpointExpired) if at.is_some() => {
-                        (at, rows, roll) = (None, 0, None);
-                        continue;
-                    }
-                    result => result?,
-                };
-            for record in &refused {
-                self.directory.park(name, &record.at, &record.reason).await?;
-            }
-            parked += refused.len();
-            self.metrics.parked(name, refused.len());
-            let (mut accounts, deleted) = split(changes);
-            rows += (accounts.len() + seen_only.len()) as u64;
-            if coverage == Coverage::Snapshot {
-                total.unchanged += self.call_roll(name, &mut roll, &mut accounts, &seen_only).await?;
-            }
-            let page = Page { fence, accounts: &accounts, baseline };
-            let applied = self.directory.apply_page(&cause(Class::Mass), &page).await?;
-            if applied.events > 0 {
-                self.metrics.committed(&cause(Class::Mass));
-            }
-            total.created += applied.created;
-            total.updated += applied.updated;
-            total.unchanged += applied.unchanged;
-            total.updated += self.directory.apply_deleted(&cause(Class::Mass), fence, &deleted).await?;
-            // Pages that lead nowhere would be read for ever.
-            if more && at.as_ref() == Some(&next) {
-                return Err(connectors::Error::Unavailable(Box::new(Stuck)).into());
-            }
-            at = Some(next);
-            if !more {
-                break coverage;
-            }
-        };
-        let next = at.map_or(Value::Null, |c| c.0);
+        let at = since.filter(|_| !changed).map(Checkpoint);
+        let mut steps = Steps::Apply { fence, cause: cause(Class::Mass), baseline, done: Applied::default() };
+        let Reading { rows, parked, unchanged, coverage, next, groups, roll } =
+            self.read(source, at, &mut steps).await?;
+        let mut total = steps.applied();
+        total.unchanged += unchanged;
         let mut report = RunReport {
             outcome: Outcome::Complete,
             rows,
@@ -196,25 +155,13 @@ impl SyncWorker {
             if released > 0 {
                 self.metrics.committed(&cause(class));
             }
+            // A snapshot that is doubted says as little of groups as of people.
+            if !delta {
+                self.directory.vanish_groups(&cause(class), fence, &groups).await?;
+            }
         }
         self.directory.finish_complete(&cause(class), fence, &end).await?;
         Ok(report)
-    }
-
-    /// Takes out of a page whoever is unchanged; the roll is read before the first. Answers with how many they were.
-    async fn call_roll(
-        &self,
-        source: &str,
-        roll: &mut Option<Roll>,
-        accounts: &mut Vec<AccountFacts>,
-        seen_only: &[String],
-    ) -> Result<u64, Error> {
-        let roll = match roll {
-            Some(roll) => roll,
-            None => roll.insert(self.directory.roll(source).await?),
-        };
-        roll.saw(seen_only);
-        Ok(roll.call(accounts, Utc::now()))
     }
 
     async fn hold(
@@ -234,69 +181,10 @@ impl SyncWorker {
         }
         Ok(held.plan)
     }
-
-    /// What reading all of the source would do now: the same steps in one transaction that is rolled back.
-    pub(crate) async fn rehearse(&self, source: &Pulled) -> Result<RunReport, Error> {
-        let name = source.name.as_str();
-        let (fence, _) = self.directory.fence(name).await?;
-        let row = self.directory.source(name).await?;
-        let active = self.directory.active_at(name).await?;
-        // Of the unchanged only their number is kept.
-        let (mut changed, mut rows, mut unchanged, mut parked) = (Vec::new(), 0, 0, 0);
-        let mut roll = None;
-        let mut at = None;
-        loop {
-            let batch = source.connector.pull(at.as_ref()).await?;
-            let mut accounts = split(batch.changes).0;
-            rows += (accounts.len() + batch.seen_only.len()) as u64;
-            unchanged += self.call_roll(name, &mut roll, &mut accounts, &batch.seen_only).await?;
-            changed.append(&mut accounts);
-            parked += batch.parked.len();
-            at = Some(batch.next);
-            if !batch.more {
-                break;
-            }
-        }
-        let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
-        let page = Page { fence: &fence, accounts: &changed, baseline };
-        let cause = Cause {
-            source: Some(name.to_owned()),
-            class: Class::Mass,
-            effective_at: None,
-            received_at: None,
-            trace: None,
-            via: source.config.connector.kind(),
-        };
-        let roll = roll.unwrap_or_default();
-        let (applied, waiting) = self.directory.rehearse(&cause, &page, &roll, absence(source)).await?;
-        let reasons: Vec<String> =
-            judge(source, row.as_ref(), waiting, active, rows).iter().map(ToString::to_string).collect();
-        Ok(RunReport {
-            outcome: if reasons.is_empty() { Outcome::Complete } else { Outcome::Held },
-            rows,
-            counts: Counts { create: applied.created, update: applied.updated, ..waiting },
-            unchanged: unchanged + applied.unchanged,
-            plan: None,
-            reasons,
-            parked,
-        })
-    }
-}
-
-/// Facts, and the native ids of those who were deleted.
-fn split(changes: Vec<Change>) -> (Vec<AccountFacts>, Vec<String>) {
-    let (mut accounts, mut deleted) = (Vec::with_capacity(changes.len()), Vec::new());
-    for change in changes {
-        match change {
-            Change::Account(facts) => accounts.push(facts),
-            Change::Deleted { native_id } => deleted.push(native_id),
-        }
-    }
-    (accounts, deleted)
 }
 
 /// What the brake says to a complete run.
-fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, rows: u64) -> Vec<Reason> {
+pub(crate) fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, rows: u64) -> Vec<Reason> {
     let evidence = Evidence {
         counts,
         active,
@@ -309,7 +197,7 @@ fn judge(source: &Pulled, row: Option<&SourceRow>, counts: Counts, active: u64, 
 }
 
 /// The fact that absence from a complete snapshot is; `None`: it is none.
-fn absence(source: &Pulled) -> Option<Standing> {
+pub(crate) fn absence(source: &Pulled) -> Option<Standing> {
     match source.config.absence {
         Absence::Disable => Some(Standing::Inactive),
         Absence::Delete => Some(Standing::Gone),

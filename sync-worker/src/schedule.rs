@@ -7,12 +7,15 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
-use directory::{Request, RequestKind, Turn};
+use directory::{Cause, Request, RequestKind, Turn};
+use lifecycle::Class;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::alone::of_source;
 use crate::run::{Error, Outcome, RunReport};
+use crate::spread::PATIENCE;
 use crate::{Pulled, SyncWorker, pause};
 
 const POLL: Duration = Duration::from_secs(1);
@@ -27,12 +30,19 @@ pub fn next_after(cron: &Cron, zone: Tz, now: DateTime<Utc>) -> Option<DateTime<
     cron.find_next_occurrence(&now.with_timezone(&zone), false).ok().map(|at| at.with_timezone(&Utc))
 }
 
-/// How long a source that keeps failing is left alone.
+/// How much later than its schedules a source is read: less than `jitter`, and always the same.
+pub fn offset(source: &str, jitter: Duration) -> Duration {
+    let mut first = [0; 4];
+    first.copy_from_slice(&Sha256::digest(source)[..4]);
+    jitter.mul_f64(f64::from(u32::from_be_bytes(first)) / 2_f64.powi(32))
+}
+
+/// How long a source that keeps failing is left alone, or a plan that cannot be made anew.
 ///
 /// | failures | 1 | 2 | 3 | more |
 /// |---|---|---|---|---|
 /// | pause | 5 s | 15 s | 60 s | 5 min |
-fn pause_of(failures: i32) -> Duration {
+pub(crate) fn pause_of(failures: i32) -> Duration {
     Duration::from_secs(match failures {
         ..=1 => 5,
         2 => 15,
@@ -59,7 +69,8 @@ impl SyncWorker {
         let zone = source.config.timezone.unwrap_or(Tz::UTC);
         let read = |text: &Option<String>| text.as_deref().and_then(|text| parse(text).ok());
         let (cron, snapshots) = (read(&source.config.schedule), read(&source.config.snapshot_schedule));
-        let after = |cron: &Option<Cron>| cron.as_ref().and_then(|c| next_after(c, zone, Utc::now()));
+        let later = offset(&source.name, source.config.jitter);
+        let after = |cron: &Option<Cron>| Some(next_after(cron.as_ref()?, zone, Utc::now() - later)? + later);
         let next = || [after(&cron), after(&snapshots)].into_iter().flatten().min();
         let mut bell = self.directory.wake.requests.listen();
         let mut due = next();
@@ -107,16 +118,22 @@ impl SyncWorker {
         whole: bool,
         next: Option<DateTime<Utc>>,
     ) -> Answered {
-        let work = async {
+        let over = async || {
             // Should it be unknown, to read once more does no harm.
             let Turn { last_run, backed_off_until, paused } =
                 self.directory.turn(&source.name).await.unwrap_or_default();
             let left = backed_off_until.and_then(|until| (until - Utc::now()).to_std().ok());
             if let Some(pause) = left.filter(|left| !left.is_zero()) {
-                return Answered::Failed { pause };
+                return Some(Answered::Failed { pause });
             }
-            if paused || last_run.is_some_and(|at| at >= due) {
-                return Answered::Read;
+            (paused || last_run.is_some_and(|at| at >= due)).then_some(Answered::Read)
+        };
+        if Utc::now() < due + PATIENCE && self.is_second(&source.name).await {
+            return over().await.unwrap_or(Answered::NotHere);
+        }
+        let work = async {
+            if let Some(over) = over().await {
+                return over;
             }
             match self.run_and_note(source, whole, next).await {
                 Ok(_) => Answered::Read,
@@ -152,17 +169,17 @@ impl SyncWorker {
                 }
             }
             let (report, answered) = if request.kind == RequestKind::Plan.as_str() {
-                (self.rehearse(source).await.map_err(|e| sentence(&e)), Answered::Only)
+                (self.rehearse(source).await.map(|r| json!(r)).map_err(|e| sentence(&e)), Answered::Only)
             } else if let Some(pause) = self.directory.paused(&source.name).await.unwrap_or_default() {
                 (Err(pause::refusal(&source.name, &pause)), Answered::Only)
             } else {
                 match self.run_and_note(source, false, next).await {
-                    Ok(report) => (Ok(report), Answered::Read),
+                    Ok(report) => (Ok(json!(report)), Answered::Read),
                     Err((error, pause)) => (Err(error), Answered::Failed { pause }),
                 }
             };
             let (ok, result) = match report {
-                Ok(report) => (true, json!(report)),
+                Ok(report) => (true, report),
                 Err(error) => (false, json!({"error": error})),
             };
             if let Err(error) = self.directory.finish_request(request.id, ok, &result).await {
@@ -191,7 +208,7 @@ impl SyncWorker {
                     Outcome::Held => ("held", Some("1 plan")),
                     Outcome::Complete => ("ok", None),
                 };
-                self.finish(name, state, note, next, false).await;
+                self.ended(source, state, note, next).await;
                 Ok(report)
             }
             Err(error) if self.directory.paused(name).await.is_ok_and(|pause| pause.is_some()) => {
@@ -200,11 +217,17 @@ impl SyncWorker {
                 tracing::info!(source.name = name, "a run was cut off, since the source is paused");
                 Err((sentence(&error), Duration::ZERO))
             }
+            // It writes nothing, and what it would say of the source is of yesterday.
+            Err(error @ Error::Directory(directory::Error::CheckpointMoved { .. })) => {
+                tracing::info!(
+                    source.name = name,
+                    "another worker has read a source meanwhile; this run counts for nothing"
+                );
+                Err((sentence(&error), Duration::ZERO))
+            }
             Err(error) => {
                 let text = sentence(&error);
-                let failures = self.finish(name, "backed_off", Some(&text), None, true).await;
-                let pause = pause_after(&error, failures);
-                self.note(name, "backed_off", Some(&text), Some(Utc::now() + pause)).await;
+                let pause = self.back_off(source, &error, &text).await;
                 tracing::warn!(
                     source.name = name,
                     error = text,
@@ -237,7 +260,7 @@ impl SyncWorker {
     }
 
     async fn note(&self, source: &str, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
-        if let Err(error) = self.directory.set_source_status(source, state, note, next, false, false).await {
+        if let Err(error) = self.directory.set_source_status(source, state, note, next).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 source.name = source,
@@ -246,22 +269,54 @@ impl SyncWorker {
         }
     }
 
-    async fn finish(
-        &self,
-        source: &str,
-        state: &str,
-        note: Option<&str>,
-        next: Option<DateTime<Utc>>,
-        failed: bool,
-    ) -> i32 {
-        self.directory.set_source_status(source, state, note, next, true, failed).await.unwrap_or_else(|error| {
+    async fn ended(&self, source: &Pulled, state: &str, note: Option<&str>, next: Option<DateTime<Utc>>) {
+        if let Err(error) = self.directory.ran(&of_state(source), state, note, next).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                source.name = source,
+                source.name = source.name,
                 "the state of a source could not be noted"
             );
-            1
-        })
+        }
+    }
+
+    /// How long the source is left alone.
+    async fn back_off(&self, source: &Pulled, why: &Error, text: &str) -> Duration {
+        let pause = |failures| pause_after(why, failures);
+        match self.directory.back_off(&of_state(source), reason(why), text, pause).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    source.name = source.name,
+                    "the state of a source could not be noted"
+                );
+                pause(1)
+            }
+        }
+    }
+}
+
+/// The cause of what is told of the source itself.
+fn of_state(source: &Pulled) -> Cause {
+    Cause {
+        source: Some(source.name.clone()),
+        class: Class::Prompt,
+        effective_at: None,
+        received_at: Some(Utc::now()),
+        trace: crate::trace::current(),
+        via: source.config.connector.kind(),
+    }
+}
+
+/// Why a source is left alone, as it is told: a class, since errors may name places.
+fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Connector(connectors::Error::CheckpointExpired) => "checkpoint_expired",
+        Error::Connector(connectors::Error::Throttled { .. }) => "throttled",
+        Error::Connector(connectors::Error::Unavailable(_)) => "unavailable",
+        Error::Connector(connectors::Error::Unauthorized(_)) => "unauthorized",
+        Error::Connector(connectors::Error::Malformed { .. }) => "malformed",
+        Error::Directory(_) => "database",
     }
 }
 
@@ -288,6 +343,18 @@ fn sentence(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_is_the_same_for_a_source_and_spreads_many() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(offset("people", Duration::ZERO), Duration::ZERO);
+        let mut offsets: Vec<Duration> = (0..100).map(|n| offset(&format!("source{n}"), hour)).collect();
+        assert!(offsets.iter().all(|offset| *offset < hour));
+        assert_eq!(offset("source7", hour), offsets[7]);
+        offsets.sort();
+        let quarter = |n: u32| offsets.iter().filter(|o| **o >= hour / 4 * n && **o < hour / 4 * (n + 1)).count();
+        assert!((0..4).all(|n| quarter(n) > 10), "{offsets:?}");
+    }
 
     #[test]
     fn a_schedule_has_five_fields_or_six_with_seconds_first_in_its_own_zone() {

@@ -5,6 +5,7 @@ mod architecture;
 mod bad_input;
 mod brake;
 mod by_hand;
+mod commands;
 mod frameworks;
 mod groups;
 mod guides;

@@ -77,6 +77,7 @@ impl Pull for Csv {
             coverage: Coverage::Snapshot,
             parked: people.parked,
             seen_only: people.seen_only,
+            groups: Vec::new(),
             next: checkpoint(&file, more.then_some(page + 1)),
             more,
         })

@@ -1,7 +1,7 @@
 //! Requests to the Admin API, signed in as the client's service account.
 
 use std::{
-    sync::Once,
+    sync::{Arc, Once},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use super::{
     config::Config,
     refusal::{self, Garbled},
 };
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// How long before its end a token is no longer used: the request has to arrive before it ends.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ pub(super) struct Client {
     client_id: String,
     client_secret: Secret,
     timeout: Duration,
+    budget: Option<Arc<dyn Budget>>,
     token: Mutex<Option<Token>>,
 }
 
@@ -47,7 +48,7 @@ struct SignedIn {
 }
 
 impl Client {
-    pub(super) fn new(config: &Config) -> Result<Self> {
+    pub(super) fn new(config: &Config, budget: Option<Arc<dyn Budget>>) -> Result<Self> {
         let base = Url::parse(&config.url).map_err(|cause| wrong("url", cause))?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("url", "it has to begin with https:// or http://"));
@@ -79,6 +80,7 @@ impl Client {
             client_id: config.client_id.clone(),
             client_secret: config.client_secret.clone(),
             timeout: config.timeout,
+            budget,
             token: Mutex::default(),
         })
     }
@@ -130,11 +132,23 @@ impl Client {
     /// Sends it; once more where a connection that had been idle turns out to be closed. What is sent bears being repeated.
     async fn ask(&self, request: RequestBuilder) -> Result<Response> {
         let again = request.try_clone();
+        self.may_ask().await?;
         let answer = match (request.send().await, again) {
-            (Err(error), Some(again)) if !error.is_timeout() && !error.is_connect() => again.send().await,
+            (Err(error), Some(again)) if !error.is_timeout() && !error.is_connect() => {
+                self.may_ask().await?;
+                again.send().await
+            }
             (answer, _) => answer,
         };
         answer.map_err(|error| refusal::unanswered(error, self.timeout))
+    }
+
+    /// Waits for the budget, where there is one.
+    async fn may_ask(&self) -> Result<()> {
+        match &self.budget {
+            Some(budget) => budget.take().await,
+            None => Ok(()),
+        }
     }
 
     /// A token that holds for a while yet. Callers that need one at the same time wait for one and the same.

@@ -6,6 +6,9 @@ use lifecycle::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
+
+use crate::Rate;
 
 /// The users of one realm of Keycloak, by its Admin API.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,6 +28,10 @@ pub struct Config {
     /// Whether the service accounts of clients are read as well.
     #[serde(default = "yes")]
     pub service_accounts: bool,
+    /// How many requests the server is asked, such as `20/s`, by all workers and all sources of this host together. Absent: as
+    /// many as it answers.
+    #[serde(default)]
+    pub rate: Option<Rate>,
     /// The longest wait for any one answer, such as `30s`.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -50,6 +57,13 @@ impl Config {
     /// What decides who is in scope: another client may see other people.
     pub(crate) fn scope(&self) -> Value {
         json!([self.url, self.realm, self.client_id, self.map, self.service_accounts])
+    }
+
+    /// Named by the server: its realms share what it bears.
+    pub(crate) fn budget(&self) -> Option<(String, Rate)> {
+        let url = Url::parse(&self.url).ok()?;
+        let (host, port) = (url.host_str()?.to_owned(), url.port_or_known_default()?);
+        self.rate.map(|rate| (format!("keycloak/{host}:{port}"), rate))
     }
 }
 

@@ -106,6 +106,10 @@ impl Groups {
         self.by_id.keys().map(String::as_str)
     }
 
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.by_id.values().map(|node| node.name.as_str())
+    }
+
     /// The group and all above it, as `engineering/platform` and `engineering`: a member of a subgroup has what is granted
     /// to the groups above.
     pub fn names<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a str> {

@@ -11,6 +11,7 @@ mod snapshot;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
@@ -28,7 +29,7 @@ use self::{
     realm::Realm,
     snapshot::Snapshot,
 };
-use crate::{Batch, Checkpoint, Coverage, Error, Pull, Result};
+use crate::{Batch, Budget, Checkpoint, Coverage, Error, Pull, Result};
 
 const VIEW_USERS: &str = "view-users";
 const VIEW_EVENTS: &str = "view-events";
@@ -72,8 +73,8 @@ impl At {
 impl Keycloak {
     /// # Errors
     /// [`Error::Malformed`] where a setting can never work.
-    pub fn new(config: Config) -> Result<Self> {
-        let client = Client::new(&config)?;
+    pub fn new(config: Config, budget: Option<Arc<dyn Budget>>) -> Result<Self> {
+        let client = Client::new(&config, budget)?;
         Ok(Self { realm: Realm { client, config }, snapshot: Mutex::default(), numbers: Default::default() })
     }
 
@@ -128,7 +129,8 @@ impl Realm {
         // Who is gone by now was not named, and so is missing.
         changes.extend(known.into_iter().filter_map(|(_, facts)| facts).map(Change::Account));
         let next = At::Events(snapshot.begun.clone()).checkpoint();
-        Ok(batch(changes, Coverage::Snapshot, next, false))
+        let groups = groups.all_names().map(str::to_owned).collect();
+        Ok(Batch { groups, ..batch(changes, Coverage::Snapshot, next, false) })
     }
 
     /// What changed after `position`.
@@ -167,13 +169,16 @@ impl Realm {
         let path = ["users", id];
         let user = self.client.get::<User>(&path, &[], VIEW_USERS);
         let (user, direct) = try_join(user, self.direct(id)).await?;
-        let names = direct.iter().flat_map(|group| groups.names(&group.id)).map(str::to_owned).collect();
-        Ok(user.map(|user| mapping::facts(user, names, &self.config.map)))
+        // Gone between the two answers is gone; it is not there without any group.
+        Ok(user.zip(direct).map(|(user, direct)| {
+            let names = direct.iter().flat_map(|group| groups.names(&group.id)).map(str::to_owned).collect();
+            mapping::facts(user, names, &self.config.map)
+        }))
     }
 }
 
 fn batch(changes: Vec<Change>, coverage: Coverage, next: Checkpoint, more: bool) -> Batch {
-    Batch { changes, coverage, parked: Vec::new(), seen_only: Vec::new(), next, more }
+    Batch { changes, coverage, parked: Vec::new(), seen_only: Vec::new(), groups: Vec::new(), next, more }
 }
 
 #[async_trait]

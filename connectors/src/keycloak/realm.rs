@@ -22,17 +22,16 @@ pub(super) struct Realm {
 }
 
 impl Realm {
-    /// The groups that one user is directly in.
-    pub(super) async fn direct(&self, user: &str) -> Result<Vec<Group>> {
+    /// The groups that one user is directly in; `None`: there is no such user.
+    pub(super) async fn direct(&self, user: &str) -> Result<Option<Vec<Group>>> {
         let (path, mut groups) = (["users", user, "groups"], Vec::new());
         loop {
-            // Who is gone by now is in no group.
             let page: Option<Vec<Group>> = self.page(&path, groups.len(), &[("briefRepresentation", "true")]).await?;
-            let page = page.unwrap_or_default();
+            let Some(page) = page else { return Ok(None) };
             let full = page.len() == PAGE;
             groups.extend(page);
             if !full {
-                return Ok(groups);
+                return Ok(Some(groups));
             }
         }
     }

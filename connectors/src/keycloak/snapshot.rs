@@ -35,6 +35,12 @@ struct Short {
     counted: usize,
 }
 
+/// A group that was listed is not there any more. That nobody is in it is not what its 404 says: whoever is, was or will be
+/// moved is read by the next snapshot.
+#[derive(Debug, thiserror::Error)]
+#[error("a group was deleted while groups and their members were read")]
+struct GroupGone;
+
 /// A snapshot under way.
 pub(super) struct Snapshot {
     /// Tells this one from an earlier one of the same process.
@@ -112,10 +118,9 @@ impl Realm {
         }
         let (mut members, mut first) = (HashSet::new(), 0);
         loop {
-            // A group that is gone by now has nobody in it.
             let page: Option<Vec<Member>> =
                 self.page(&["groups", group, "members"], first, &[("briefRepresentation", "true")]).await?;
-            let page = page.unwrap_or_default();
+            let page = page.ok_or_else(|| Error::Unavailable(Box::new(GroupGone)))?;
             if first > 0 && !page.first().is_some_and(|member| members.contains(&member.id)) {
                 return Err(Error::Unavailable(Box::new(Gap)));
             }
@@ -140,10 +145,10 @@ impl Realm {
             let mut first = 0;
             loop {
                 let page: Option<Vec<Group>> = self.page(&path, first, &[("briefRepresentation", "true")]).await?;
-                let page = match (page, &parent) {
-                    (None, None) => return Err(refusal::no_realm()),
-                    (page, _) => page.unwrap_or_default(),
-                };
+                let page = page.ok_or_else(|| match &parent {
+                    None => refusal::no_realm(),
+                    Some(_) => Error::Unavailable(Box::new(GroupGone)),
+                })?;
                 for group in &page {
                     groups.add(group, parent.as_deref());
                     if group.sub_group_count > 0 {

@@ -142,13 +142,13 @@ fn settings_that_can_never_work_are_refused_and_no_secret_is_repeated() {
     let right = config(json!({})).unwrap();
     assert!(!format!("{right:?} {}", right.scope()).contains("s3cr3t"));
     assert!(config(json!({ "map": { "mail": "x" } })).is_err());
-    assert!(Keycloak::new(right).is_ok());
+    assert!(Keycloak::new(right, None).is_ok());
     for (wrong, at) in [
         (json!({ "url": "sso.example.com" }), "`url` of the connector"),
         (json!({ "url": "https://leaver:s3cr3t@sso.example.com" }), "`url` of the connector"),
         (json!({ "realm": ".." }), "`realm` of the connector"),
     ] {
-        let Err(error) = Keycloak::new(config(wrong).unwrap()) else { panic!("{at}") };
+        let Err(error) = Keycloak::new(config(wrong).unwrap(), None) else { panic!("{at}") };
         assert!(matches!(&error, Error::Malformed { at: place, .. } if place == at), "{error:?}");
         assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
     }

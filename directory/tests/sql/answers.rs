@@ -6,7 +6,7 @@ use lifecycle::{AccountFacts, Standing};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{World, cause, in_groups, person, standing};
+use crate::world::{World, cause, eventually, in_groups, person, standing};
 
 fn gone(name: &str) -> AccountFacts {
     standing(Standing::Inactive, person(name))
@@ -298,4 +298,49 @@ async fn a_plan_made_anew_has_what_waits_now_and_alarms_again_but_applies_nothin
     assert_eq!(world.history(source).await, ["source.baselined", "source.held", "source.held"]);
     assert_eq!(world.sync.replan(&cause("hr"), first).await.unwrap(), None, "it is answered already");
     assert_eq!(world.console.plans(true).await.unwrap()[0].id, second);
+}
+
+#[tokio::test]
+async fn what_a_run_says_of_a_plan_while_it_is_approved_is_what_is_approved() {
+    let world = World::new().await;
+    world.pull("hr", &[person("ana"), person("bob")]).await;
+    let plan = world.pull_and_hold("hr", &[gone("ana"), person("bob")]).await;
+    // A run finds the same rows waiting, and has the source's lock while somebody approves.
+    let mut run = world.owner.begin().await.unwrap();
+    sqlx::query("SELECT FROM directory.sources WHERE name = 'hr' FOR UPDATE").execute(&mut *run).await.unwrap();
+    sqlx::query("UPDATE directory.plans SET rows = 77, fingerprint = 'newer'").execute(&mut *run).await.unwrap();
+    let sync = world.sync.clone();
+    let approving = tokio::spawn(async move { sync.approve(plan, "ciso", None).await });
+    eventually("the approval waits", async || {
+        world.ask::<i64>("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0
+    })
+    .await;
+    run.commit().await.unwrap();
+    assert_eq!(approving.await.unwrap().unwrap(), PlanVerdict::Applied { applied: 1, skipped: 0 });
+    let row = world.sync.source("hr").await.unwrap().unwrap();
+    assert_eq!((row.rows_applied, row.fingerprint.as_deref()), (Some(77), Some("newer")));
+}
+
+/// As a crash leaves it between the approval and the last row.
+const HALF_APPLIED: &str = "UPDATE directory.plans SET state = 'approved' WHERE state = 'applied' RETURNING true";
+
+#[tokio::test]
+async fn an_approval_that_is_carried_out_again_stays_that_of_who_gave_it_and_forgets_no_newer_run() {
+    let world = World::new().await;
+    world.pull("hr", &[person("ana"), person("bob")]).await;
+    let plan = world.pull_and_hold("hr", &[gone("ana"), person("bob")]).await;
+    world.approve(plan).await;
+    assert_eq!(world.sync.source("hr").await.unwrap().unwrap().rows_applied, Some(2), "as its run had read");
+    assert!(world.ask::<bool>(HALF_APPLIED).await);
+    let decided: chrono::DateTime<chrono::Utc> = world.ask("SELECT decided_at FROM directory.plans").await;
+    world.pull("hr", &[gone("ana")]).await;
+    let measure = world.sync.source("hr").await.unwrap().unwrap().rows_applied;
+
+    assert_eq!(world.sync.approve(plan, "kim", None).await.unwrap(), PlanVerdict::Applied { applied: 0, skipped: 1 });
+    let stored = world.console.plans(false).await.unwrap();
+    let stored = stored.iter().find(|row| row.id == plan).unwrap();
+    assert_eq!((stored.state.as_str(), stored.decided_by.as_deref()), ("applied", Some("ciso")));
+    assert_eq!((stored.decided_at, &stored.approved_by[..]), (Some(decided), &["ciso".to_owned()][..]));
+    assert_eq!(world.sync.source("hr").await.unwrap().unwrap().rows_applied, measure);
+    assert_ne!(measure, Some(2));
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod apply;
+mod back_off;
 mod bursts;
 mod correlation;
 mod cut_off;
@@ -28,4 +29,5 @@ mod roles;
 mod runs;
 mod scim;
 mod trigger;
+mod vanished;
 mod world;

@@ -1,6 +1,6 @@
 //! Runs of pulled sources: the baseline, rehearsals, and the fence that keeps a worker that was paused from writing.
 
-use directory::{Error, Result};
+use directory::{Error, Rehearsal, RequestKind, Result};
 use lifecycle::brake::Counts;
 use lifecycle::{AccountFacts, Standing};
 use serde_json::{Value, json};
@@ -64,19 +64,67 @@ async fn only_an_applied_run_is_the_measure_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_rehearsal_counts_what_a_run_would_do_and_does_nothing() {
+async fn a_rehearsal_says_what_a_run_would_do_and_to_whom_and_does_nothing() {
     let world = World::new().await;
-    world.pull("hr", &[person("ana"), person("bob")]).await;
-    let told = world.told().await.len();
+    let admin = in_groups(&["admins"], person("zoe"));
+    let ended = AccountFacts { ends_at: Some(chrono::Utc::now() + chrono::TimeDelta::hours(1)), ..person("eva") };
+    let before = [person("ana"), person("bob"), admin, ended.clone(), person("max")];
+    world.pull("hr", &before).await;
+    let (told, stored) = (world.told().await.len(), accounts(&world).await);
     let run = world.begin("hr").await;
-    let (mut roll, mut page) = (run.roll(&world).await, vec![standing(Standing::Gone, person("ana")), person("new")]);
+    // Bob and Zoe are missing, Max could not be understood, and Eva's last day passes.
+    let now = chrono::Utc::now() + chrono::TimeDelta::hours(2);
+    let (mut roll, mut page) =
+        (run.roll(&world).await, vec![standing(Standing::Gone, person("ana")), person("new"), ended]);
     roll.call(&mut page, chrono::Utc::now());
-    let rehearsed = world.sync.rehearse(&run.cause, &run.page(&page), &roll, Some(Standing::Inactive)).await;
-    let (applied, counts) = rehearsed.unwrap();
-    assert_eq!((applied.created, applied.updated), (1, 1));
-    assert_eq!(counts, Counts { disable: 1, delete: 1, ..Counts::default() });
-    assert_eq!(world.told().await.len(), told);
+    roll.saw(&["max".to_owned()]);
+    for (number, page) in (1..).zip(page.chunks(1)) {
+        world.sync.stage("hr", number, page).await.unwrap();
+    }
+    let rehearsal =
+        |pages| Rehearsal { pages, roll: &roll, absence: Some(Standing::Inactive), baseline: false, now, samples: 3 };
+    let weighed = world.sync.rehearse(&run.cause, &rehearsal(2)).await.unwrap();
+    assert_eq!((weighed.applied.created, weighed.applied.updated), (1, 1));
+    assert_eq!(weighed.waiting, Counts { disable: 2, delete: 2, ..Counts::default() });
+    let who: Vec<_> = weighed
+        .items
+        .iter()
+        .map(|i| (i.user_name.as_deref().unwrap(), i.from.as_str(), i.to.as_str(), i.because.as_str()))
+        .collect();
+    let expected = [
+        ("zoe", "active", "inactive", "missing"),
+        ("ana", "active", "gone", "stated"),
+        ("eva", "active", "gone", "ended"),
+    ];
+    assert_eq!(who, expected, "whoever has a privilege first, and no more than were asked for");
+
+    assert_eq!((world.told().await.len(), accounts(&world).await), (told, stored));
     assert_eq!(world.waiting("hr").await, Counts::default());
+    assert_eq!(world.ask::<i64>("SELECT count(*) FROM scratch.rehearsed").await, 0, "nothing is kept of it");
+    let lost = world.sync.rehearse(&run.cause, &rehearsal(1)).await.unwrap_err();
+    assert!(matches!(lost, Error::Inconsistent { table: "rehearsed", .. }), "{lost:?}");
+}
+
+#[tokio::test]
+async fn people_are_erased_from_what_a_rehearsal_answered_and_left_behind_a_day_ago() {
+    let world = World::new().await;
+    world.sync.stage("hr", 1, &[person("ana")]).await.unwrap();
+    let id = world.console.ask(RequestKind::Plan, &json!({"source": "hr"}), "jo").await.unwrap();
+    world.sync.finish_request(id, true, &json!({"rows": 1, "items": [{"user_name": "ana"}]})).await.unwrap();
+    let kept = async || {
+        let result = world.console.request(id).await.unwrap().result.unwrap();
+        (result, world.ask::<i64>("SELECT count(*) FROM scratch.rehearsed").await)
+    };
+    world.sync.forget_rehearsals().await.unwrap();
+    assert_eq!(kept().await, (json!({"rows": 1, "items": [{"user_name": "ana"}]}), 1));
+    for sql in [
+        "UPDATE ledger.requests SET done_at = done_at - interval '25 hours'",
+        "UPDATE scratch.rehearsed SET staged_at = staged_at - interval '25 hours'",
+    ] {
+        sqlx::query(sql).execute(&world.owner).await.unwrap();
+    }
+    world.sync.forget_rehearsals().await.unwrap();
+    assert_eq!(kept().await, (json!({"rows": 1}), 0));
 }
 
 #[tokio::test]

@@ -92,6 +92,11 @@ impl Parts {
             });
         }
         let (worker, stop) = (sync.clone(), supervisor.stop_signal());
+        supervisor.spawn("sync worker", async move {
+            worker.be_there(stop).await;
+            Ok(())
+        });
+        let (worker, stop) = (sync.clone(), supervisor.stop_signal());
         supervisor.spawn("fan-outs", async move {
             worker.work_off_fan_outs(stop).await;
             Ok(())

@@ -49,6 +49,8 @@ pub struct Item {
     pub native_id: String,
     pub from: String,
     pub to: String,
+    /// `stated`, `missing`, `deleted` or `ended`.
+    pub because: Option<String>,
     pub group: Option<String>,
     #[serde(default)]
     pub group_privileged: bool,
@@ -134,7 +136,7 @@ pub fn show(rows: &Rows, now: DateTime<Utc>, view: View) -> String {
     page.finish()
 }
 
-fn diff(items: &[Item], view: View) -> Table {
+pub(super) fn diff(items: &[Item], view: View) -> Table {
     let mut table = Table::new([text(" "), text("WHO"), text("ACCOUNT"), text("CLASS"), text("CHANGE")]);
     for item in items {
         let privileged = item.group_privileged || !item.privileged_groups.is_empty();
@@ -152,6 +154,16 @@ fn diff(items: &[Item], view: View) -> Table {
 }
 
 impl Item {
+    /// By what the source said it, unless it did so in so many words.
+    fn because(&self) -> &'static str {
+        match self.because.as_deref() {
+            Some("missing") => " (missing)",
+            Some("deleted") => " (deleted)",
+            Some("ended") => " (last day passed)",
+            _ => "",
+        }
+    }
+
     /// What would change, and what one has to know of the person to judge it.
     pub fn change(&self, view: View) -> String {
         let mut parts = Vec::new();
@@ -161,7 +173,7 @@ impl Item {
         let arrow = if view.unicode { "→" } else { "->" };
         parts.push(match &self.group {
             Some(group) => format!("{} {arrow} {} of {group}", self.from, self.to),
-            None => format!("{} {arrow} {}", self.from, self.to),
+            None => format!("{} {arrow} {}{}", self.from, self.to, self.because()),
         });
         if !self.privileged_groups.is_empty() {
             parts.push(format!("in {}", self.privileged_groups.join(", ")));

@@ -1,4 +1,4 @@
-//! A run of a source, or what one would do: counts by class, and why it is held.
+//! A run of a source, or what one would do: counts by class, to whom, and why it is held.
 
 use lifecycle::brake::Counts;
 use serde::Deserialize;
@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::style::{Style, View};
 
+use super::plan::{self, Item};
 use super::table::{Cell, Table, number, text};
 use super::text::{Page, count, visible};
 
@@ -21,7 +22,13 @@ pub struct Run {
     pub reasons: Vec<String>,
     #[serde(default)]
     pub parked: u64,
+    /// Where nothing was done: some of those who would lose something.
+    #[serde(default)]
+    pub items: Vec<Item>,
 }
+
+/// So many are shown to people; the answer in JSON has more.
+const SHOWN: usize = 10;
 
 impl Run {
     pub fn is_held(&self) -> bool {
@@ -69,6 +76,15 @@ pub fn show(source: &str, run: &Run, rehearsed: bool, view: View) -> String {
         table.row([Cell::from(class), Cell::from(number), Cell::styled(word, style)]);
     }
     page.table(&table);
+    let shown = &run.items[..run.items.len().min(SHOWN)];
+    if !shown.is_empty() {
+        page.table(&plan::diff(shown, view));
+        let all = counts.disable + counts.delete + counts.privileged_loss + counts.member_remove;
+        match all.saturating_sub(shown.len() as u64) {
+            0 => {}
+            more => page.line(format_args!("{} and {more} more", if view.unicode { "…" } else { "..." })),
+        }
+    }
     let parked = match run.parked {
         0 => String::new(),
         many => format!(", {}", page.paint(Style::Waiting, format!("{many} parked"))),

@@ -254,6 +254,28 @@ fn a_run_and_what_one_would_do() {
     1092 rows, 866 unchanged, 2 parked
     nothing was changed
     ");
+    let mut named = json!(held_plan()["items"]);
+    named[0]["because"] = json!("missing");
+    named[2]["because"] = json!("ended");
+    named[2]["stands"] = json!(true);
+    let rehearsed = run::Run { items: read(named), plan: None, ..held };
+    assert_snapshot!(run::show("people", &rehearsed, true, View { width: Some(120), ..ASCII }), @r"
+    people   plan   held
+    why   212 would be disabled; the brake holds above 65 (5% of 1304, min 20)
+          rows fell from 1304 to 1092
+    CLASS            COUNT  STATE
+    create               3  would apply
+    update              11  would apply
+    disable            212  would be held
+    privileged-loss      4  would be held
+       WHO              ACCOUNT      CLASS            CHANGE
+    !  ana@example.com  people:1042  disable          active -> inactive (missing); in admins, prod-db; Ana; Finance
+    !  max@example.com  people:1043  privileged-loss  member -> no member of admins; in admins
+       Bob              people:1044  disable          active -> inactive (last day passed); Sales
+    ... and 213 more
+    1092 rows, 866 unchanged, 2 parked
+    nothing was changed
+    ");
     let quiet: run::Run = read(json!({
         "outcome": "complete", "rows": 1, "unchanged": 1, "parked": 0, "reasons": [],
         "counts": {"create": 0, "update": 0, "disable": 0, "delete": 0, "member-remove": 0, "privileged-loss": 0},

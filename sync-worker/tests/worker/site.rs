@@ -28,6 +28,7 @@ pub struct Site {
 /// A sync worker at work.
 pub struct Worker {
     pub directory: Directory,
+    registry: Registry,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -78,13 +79,15 @@ impl Site {
     pub async fn worker(&self, name: &str, schedule: Option<&str>) -> Worker {
         let directory = self.directory(Role::Sync).await;
         directory.register_sources().await.unwrap();
-        let (worker, stop) = (self.idle(name, directory.clone(), schedule), CancellationToken::new());
+        let mut registry = Registry::default();
+        let worker = self.measured(name, directory.clone(), schedule, &mut registry);
+        let stop = CancellationToken::new();
         let source = worker.pulled["people"].clone();
         let (reader, until) = (worker.clone(), stop.clone());
         let reads = tokio::spawn(async move { reader.follow(source, until).await });
         let until = stop.clone();
         let serves = tokio::spawn(async move { worker.serve_requests(until).await });
-        Worker { directory, stop, tasks: vec![reads, serves] }
+        Worker { directory, registry, stop, tasks: vec![reads, serves] }
     }
 
     /// How the people do, as a console tells.
@@ -95,9 +98,24 @@ impl Site {
 
     /// A sync worker that does only what it is told to.
     pub fn idle(&self, name: &str, directory: Directory, schedule: Option<&str>) -> Arc<SyncWorker> {
+        self.measured(name, directory, schedule, &mut Registry::default())
+    }
+
+    fn measured(
+        &self,
+        name: &str,
+        directory: Directory,
+        schedule: Option<&str>,
+        registry: &mut Registry,
+    ) -> Arc<SyncWorker> {
         let config = config(self.folder.path(), schedule);
-        let metrics = Metrics::register(&mut Registry::default(), Hops::new_with_constructor(|| Histogram::new([])));
+        let metrics = Metrics::register(registry, Hops::new_with_constructor(|| Histogram::new([])));
         Arc::new(SyncWorker::new(directory, &config, metrics, name.to_owned(), None).unwrap())
+    }
+
+    /// Does what no part of Leaver would.
+    pub async fn run(&self, sql: &'static str) {
+        PgConnection::connect(&self.url).await.unwrap().execute(sql).await.unwrap();
     }
 
     pub async fn count(&self, sql: &'static str) -> i64 {
@@ -120,6 +138,24 @@ impl Drop for Site {
 }
 
 impl Worker {
+    /// How often it has read the people to their end.
+    pub fn runs(&self) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let runs = text.lines().filter(|line| line.starts_with("leaver_source_runs_total{"));
+        runs.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Ends it where it is, as a crash would.
+    pub async fn kill(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            drop(task.await);
+        }
+    }
+
     pub async fn end(self) {
         self.stop.cancel();
         for task in self.tasks {

@@ -86,7 +86,7 @@ async fn a_worker_that_starts_does_not_hide_that_another_one_reads() {
     let elsewhere = site.directory(Role::Sync).await;
     elsewhere.register_sources().await.unwrap();
     assert!(elsewhere.lease("source/people", "elsewhere").await.unwrap());
-    elsewhere.set_source_status("people", "running", None, None, false, false).await.unwrap();
+    elsewhere.set_source_status("people", "running", None, None).await.unwrap();
     let state = async || site.status(&console).await.state;
 
     let note = async |holder: &str| elsewhere.note_start("people", "ok", None, None, holder).await.unwrap();
@@ -95,13 +95,13 @@ async fn a_worker_that_starts_does_not_hide_that_another_one_reads() {
     note("elsewhere").await;
     assert_eq!(state().await, "ok", "whoever was reading has started anew");
 
-    elsewhere.set_source_status("people", "running", None, None, false, false).await.unwrap();
+    elsewhere.set_source_status("people", "running", None, None).await.unwrap();
     elsewhere.release_lease("source/people", "elsewhere").await.unwrap();
     note("here").await;
     assert_eq!(state().await, "ok", "nobody reads it any more");
 
     let later = chrono::Utc::now() + Duration::from_secs(60);
-    elsewhere.set_source_status("people", "backed_off", Some("gone"), Some(later), true, true).await.unwrap();
+    elsewhere.set_source_status("people", "backed_off", Some("gone"), Some(later)).await.unwrap();
     note("here").await;
     assert_eq!(state().await, "backed_off", "it is left alone for a while, by every worker");
     elsewhere.close().await;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tests::world::{Member, Reader, Role, Site, World, eventually, until};
+use tests::world::{Member, Reader, Role, Site, World, eventually, people, person, until};
 use tokio::time::{Instant, interval};
 
-use super::stage::{PATIENTLY, all_end, database, holder, nothing_is_pending, signed_in, usual, works};
+use super::stage::{PATIENTLY, all_end, count, database, holder, nothing_is_pending, signed_in, usual, works};
 
 const URGENT: &str = "relay/0/urgent";
 
@@ -100,4 +100,38 @@ async fn a_relay_that_stood_still_past_its_lease_and_wakes_up_loses_nothing() {
         eventually(PATIENTLY, &format!("{user} is suspended"), suspended).await;
         world.reached(user, "web", "verified").await;
     }
+}
+
+#[tokio::test]
+async fn a_sync_worker_that_stood_still_past_its_lease_is_stood_in_for_and_undoes_nothing_when_it_wakes() {
+    let site = Site::new(|names| {
+        let people = people(", schedule: \"* * * * * *\"");
+        format!("sources:\n  people: {people}\ndownstreams:\n  web: {}\n", names.web()) + &names.kafka()
+    });
+    let world = World::apart(site.await, &[(Role::Console, 1), (Role::SyncWorker, 2), (Role::Revoker, 1)]).await;
+    let (ana, ben) = (person(1001, "ana"), person(1002, "ben"));
+    world.hr(&[ana.clone(), ben.clone()]).await.expect_code(0);
+    let mut database = database(world.site()).await;
+    let reads = until(PATIENTLY, "somebody reads", async || holder(&mut database, "source/people").await).await;
+    let workers = [0, 1].map(|number| world.member(Role::SyncWorker, number));
+    let stopped = workers.into_iter().find(|worker| worker.holder() == reads).expect("one of them reads");
+    stopped.pause();
+
+    world.hr_file(&[ana.clone(), ben.status("left")]);
+    eventually(PATIENTLY, "the other one reads that Ben has left", async || world.state_of("ben").await == "departed")
+        .await;
+    world.hr_file(&[ana, ben]);
+    eventually(PATIENTLY, "and that he is back", async || world.state_of("ben").await == "active").await;
+    let runs = count(&mut database, "SELECT count(*) FROM working.runs WHERE outcome = 'complete'").await;
+    stopped.resume();
+    until(PATIENTLY, "some more runs", async || {
+        let now = count(&mut database, "SELECT count(*) FROM working.runs WHERE outcome = 'complete'").await;
+        (now >= runs + 4).then_some(())
+    })
+    .await;
+    assert_eq!(world.state_of("ben").await, "active");
+    let left = "SELECT count(*) FROM ledger.events WHERE type = 'identity.departed'";
+    assert_eq!(count(&mut database, left).await, 1, "what the old one had read is said by nobody");
+    let backed_off = "SELECT count(*) FROM ledger.events WHERE type = 'source.backed_off'";
+    assert_eq!(count(&mut database, backed_off).await, 0, "that a worker stood still says nothing of its source");
 }
