@@ -71,8 +71,8 @@ pub enum ConfigError {
     #[error("`{key}` belongs to a `layout`, and there is none")]
     NoLayout { key: &'static str },
 
-    #[error("`table` can be letters, digits and underscores, with a dot between schema and table")]
-    Table,
+    #[error("`{key}` can be letters, digits and underscores, with a dot between schema and table")]
+    Table { key: &'static str },
 
     /// Without it, the statement would act on nobody, or on everybody.
     #[error("`{statement}` has to use {placeholder}")]

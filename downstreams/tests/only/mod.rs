@@ -1,8 +1,10 @@
 //! What a single adapter has to bear beyond the table.
 
+mod authjs;
 mod django;
 mod generic;
 mod keycloak;
+mod laravel;
 mod redis;
 mod spring;
 mod spring_jdbc;
