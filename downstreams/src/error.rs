@@ -45,6 +45,15 @@ pub enum ConfigError {
     #[error("`timeout` has to be longer than nothing")]
     NoTimeout,
 
+    #[error("an address in `{key}` is not HOST:PORT")]
+    Address { key: &'static str },
+
+    #[error("`{one}` and `{other}` exclude each other: remove one")]
+    Both { one: &'static str, other: &'static str },
+
+    #[error("`{key}` says nothing without `{other}`")]
+    Needs { key: &'static str, other: &'static str },
+
     #[error("layout {layout} needs `{key}`")]
     Missing { key: &'static str, layout: &'static str },
 

@@ -6,6 +6,7 @@ mod generic;
 mod keycloak;
 mod laravel;
 mod redis;
+mod servers;
 mod spring;
 mod spring_jdbc;
 mod sql;
