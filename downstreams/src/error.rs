@@ -45,6 +45,15 @@ pub enum ConfigError {
     #[error("`timeout` has to be longer than nothing")]
     NoTimeout,
 
+    #[error("an address in `{key}` is not HOST:PORT")]
+    Address { key: &'static str },
+
+    #[error("`{one}` and `{other}` exclude each other: remove one")]
+    Both { one: &'static str, other: &'static str },
+
+    #[error("`{key}` says nothing without `{other}`")]
+    Needs { key: &'static str, other: &'static str },
+
     #[error("layout {layout} needs `{key}`")]
     Missing { key: &'static str, layout: &'static str },
 
@@ -71,8 +80,8 @@ pub enum ConfigError {
     #[error("`{key}` belongs to a `layout`, and there is none")]
     NoLayout { key: &'static str },
 
-    #[error("`table` can be letters, digits and underscores, with a dot between schema and table")]
-    Table,
+    #[error("`{key}` can be letters, digits and underscores, with a dot between schema and table")]
+    Table { key: &'static str },
 
     /// Without it, the statement would act on nobody, or on everybody.
     #[error("`{statement}` has to use {placeholder}")]

@@ -79,6 +79,11 @@ async fn django_signs_out_with_and_without_a_cache_before_its_table() {
 }
 
 #[tokio::test]
+async fn authjs_signs_out_whoever_came_by_a_link() {
+    leaving_ends_it(&[(Framework::Authjs, 200, false)]).await;
+}
+
+#[tokio::test]
 async fn spring_signs_out_of_each_of_its_repositories() {
     leaving_ends_it(&[
         (Framework::SpringIndexed, 200, false),

@@ -6,7 +6,11 @@ use lifecycle::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::mapping::{Path, Template};
+use super::{
+    mapping::{Path, Template},
+    servers::Lookup,
+    slots::Address,
+};
 use crate::ConfigError;
 
 /// A session store in Redis, Valkey, or what speaks their protocol.
@@ -19,6 +23,22 @@ pub struct Config {
     /// Whom a server with TLS has to be vouched for by. Absent: by the authorities that this machine trusts.
     #[serde(default)]
     pub tls: Option<Tls>,
+
+    /// Nodes of a Redis Cluster, beside the one of `url`, to learn the others from: `HOST:PORT`. `[]` if there are no more.
+    #[serde(default)]
+    pub cluster: Option<Vec<String>>,
+
+    /// Sentinels, beside the one of `url`, to learn the primary from: `HOST:PORT`.
+    #[serde(default)]
+    pub sentinels: Option<Vec<String>>,
+
+    /// The name of the primary at the Sentinels. With it, the address of `url` is one of them, and its login the primary's.
+    #[serde(default)]
+    pub master: Option<String>,
+
+    /// The password of the Sentinels, if they have one.
+    #[serde(default)]
+    pub sentinel_password: Option<Secret>,
 
     /// Which library writes the sessions.
     pub layout: Layout,
@@ -87,7 +107,30 @@ pub(super) enum Plan {
 
 impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.lookup()?;
         self.plan().map(drop)
+    }
+
+    /// # Errors
+    /// If it cannot be both, or an address is none.
+    pub(super) fn lookup(&self) -> Result<Lookup, ConfigError> {
+        let others = |key, written: &Option<Vec<String>>| -> Result<Vec<Address>, ConfigError> {
+            written.iter().flatten().map(|other| address(other).ok_or(ConfigError::Address { key })).collect()
+        };
+        match (&self.master, &self.cluster) {
+            (Some(_), Some(_)) => Err(ConfigError::Both { one: "cluster", other: "master" }),
+            (Some(master), None) => Ok(Lookup::Sentinel {
+                others: others("sentinels", &self.sentinels)?,
+                master: master.clone(),
+                password: self.sentinel_password.as_ref().map(|password| password.expose().to_owned()),
+            }),
+            (None, _) if self.sentinels.is_some() => Err(ConfigError::Needs { key: "sentinels", other: "master" }),
+            (None, _) if self.sentinel_password.is_some() => {
+                Err(ConfigError::Needs { key: "sentinel_password", other: "master" })
+            }
+            (None, Some(_)) => Ok(Lookup::Cluster { others: others("cluster", &self.cluster)? }),
+            (None, None) => Ok(Lookup::Here),
+        }
     }
 
     /// # Errors
@@ -133,6 +176,14 @@ impl Config {
             },
         })
     }
+}
+
+/// `HOST:PORT`; an address of IPv6 is in brackets.
+fn address(written: &str) -> Option<Address> {
+    let (host, port) = written.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bare.or((!host.contains([':', '/', '@'])).then_some(host)).filter(|host| !host.is_empty())?;
+    Some((host.to_owned(), port.parse().ok()?))
 }
 
 fn default_timeout() -> Duration {

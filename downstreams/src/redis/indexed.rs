@@ -2,12 +2,13 @@
 
 use std::{collections::HashSet, time::Instant};
 
-use ::redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection, from_redis_value_ref};
+use ::redis::{Pipeline, RedisError, Value, from_redis_value_ref};
 use async_trait::async_trait;
 
 use super::{
     ACTIONS, NO_SESSION,
-    client::{self, Client, PAGE},
+    client::Client,
+    commands::{self, Cursor, PAGE, Redis},
     layout::Layout,
     spring,
 };
@@ -30,11 +31,7 @@ impl Indexed {
 
     /// The keys of the subjects' indexes. An index is found by the exact spelling only, so to ignore case takes a look
     /// at the names of all.
-    async fn indexes(
-        &self,
-        redis: &MultiplexedConnection,
-        subjects: &[&Subject],
-    ) -> Result<Vec<Vec<String>>, RedisError> {
+    async fn indexes(&self, redis: &Redis, subjects: &[&Subject]) -> Result<Vec<Vec<String>>, RedisError> {
         let mut indexes: Vec<Vec<String>> = vec![Vec::new(); subjects.len()];
         if self.matching == Match::Exact {
             for (subject, indexes) in subjects.iter().zip(&mut indexes) {
@@ -47,9 +44,10 @@ impl Indexed {
         if wanted.is_empty() {
             return Ok(indexes);
         }
-        let (pattern, mut cursor) = (self.layout.index().pattern(), 0);
-        loop {
-            let (next, keys) = client::scan(redis.clone(), &pattern, Some("set"), cursor).await?;
+        let (pattern, mut next) = (self.layout.index().pattern(), Some(Cursor::START));
+        while let Some(cursor) = next {
+            let keys;
+            (next, keys) = commands::scan(redis, &pattern, Some("set"), cursor).await?;
             for key in keys {
                 let Some(name) = self.layout.index().gap(&key) else { continue };
                 for &subject in wanted.who(name) {
@@ -59,15 +57,12 @@ impl Indexed {
                     }
                 }
             }
-            match next {
-                0 => return Ok(indexes),
-                _ => cursor = next,
-            }
         }
+        Ok(indexes)
     }
 
     /// The ids that the indexes have, and those that they had before we took them out.
-    async fn known(&self, redis: &MultiplexedConnection, subjects: &[Subject]) -> Result<Vec<Vec<String>>, RedisError> {
+    async fn known(&self, redis: &Redis, subjects: &[Subject]) -> Result<Vec<Vec<String>>, RedisError> {
         let indexes = self.indexes(redis, &subjects.iter().collect::<Vec<_>>()).await?;
         let mut known: Vec<Vec<String>> = subjects
             .iter()
@@ -80,7 +75,7 @@ impl Indexed {
             for (_, key) in page {
                 commands.cmd("SMEMBERS").arg(*key);
             }
-            for ((at, _), members) in page.iter().zip(client::ask(redis.clone(), commands).await?) {
+            for ((at, _), members) in page.iter().zip(commands::ask(redis, commands).await?) {
                 let members: Vec<Vec<u8>> = from_redis_value_ref(&members)?;
                 for member in members {
                     known[*at].push(self.layout.id(&member)?);
@@ -95,7 +90,7 @@ impl Indexed {
     }
 
     /// An index may name what has expired, or was ended.
-    async fn live(&self, redis: &MultiplexedConnection, ids: &[&String]) -> Result<Vec<bool>, RedisError> {
+    async fn live(&self, redis: &Redis, ids: &[&String]) -> Result<Vec<bool>, RedisError> {
         let mut live = Vec::with_capacity(ids.len());
         for page in ids.chunks(PAGE) {
             let mut commands = Pipeline::with_capacity(page.len());
@@ -106,7 +101,7 @@ impl Indexed {
                     Layout::Spring(_) => spring::look(&mut commands, &key),
                 };
             }
-            for answer in client::ask(redis.clone(), commands).await? {
+            for answer in commands::ask(redis, commands).await? {
                 live.push(match self.layout {
                     Layout::Generic { .. } => answer == Value::Int(1),
                     Layout::Spring(_) => spring::is_live(&answer)?,
@@ -116,9 +111,9 @@ impl Indexed {
         Ok(live)
     }
 
-    async fn look(&self, redis: MultiplexedConnection, subjects: &[Subject]) -> Result<Vec<Vec<Session>>, RedisError> {
-        let known = self.known(&redis, subjects).await?;
-        let live = self.live(&redis, &known.iter().flatten().collect::<Vec<_>>()).await?;
+    async fn look(&self, redis: &Redis, subjects: &[Subject]) -> Result<Vec<Vec<Session>>, RedisError> {
+        let known = self.known(redis, subjects).await?;
+        let live = self.live(redis, &known.iter().flatten().collect::<Vec<_>>()).await?;
         let mut live = live.into_iter();
         let sessions = |ids: Vec<String>| {
             let live = ids.into_iter().zip(live.by_ref()).filter(|(_, live)| *live);
@@ -129,9 +124,9 @@ impl Indexed {
     }
 
     /// First the sessions themselves; then what leads to them.
-    async fn finish(&self, redis: MultiplexedConnection, endings: &[Ending<'_>]) -> Result<Vec<u64>, RedisError> {
+    async fn finish(&self, redis: &Redis, endings: &[Ending<'_>]) -> Result<Vec<u64>, RedisError> {
         let subjects: Vec<&Subject> = endings.iter().map(|ending| ending.subject).collect();
-        let indexes = self.indexes(&redis, &subjects).await?;
+        let indexes = self.indexes(redis, &subjects).await?;
         let mut ended = Vec::with_capacity(endings.len());
         for (ending, indexes) in endings.iter().zip(&indexes) {
             let mut count = 0;
@@ -146,14 +141,15 @@ impl Indexed {
                 }
                 if let Layout::Spring(keys) = &self.layout {
                     // The application hears of this deletion, if it listens, and tells its own listeners.
-                    let expires: Vec<String> = page.iter().map(|id| keys.expires.with(id.expose())).collect();
-                    commands.cmd("UNLINK").arg(expires);
+                    for id in page {
+                        commands.cmd("UNLINK").arg(keys.expires.with(id.expose()));
+                    }
                 }
                 let members: Vec<Vec<u8>> = page.iter().map(|id| self.layout.member(id.expose())).collect();
                 for index in indexes {
                     commands.cmd("SREM").arg(index).arg(&members);
                 }
-                let answers = client::ask(redis.clone(), commands).await?;
+                let answers = commands::ask(redis, commands).await?;
                 for answer in &answers[..page.len()] {
                     count += from_redis_value_ref::<u64>(answer)?;
                 }
@@ -164,7 +160,7 @@ impl Indexed {
     }
 
     /// The commands of the other calls, for nobody and for no session.
-    async fn rehearse(&self, redis: MultiplexedConnection) -> Result<Option<String>, RedisError> {
+    async fn rehearse(&self, redis: &Redis) -> Result<Option<String>, RedisError> {
         let (index, session) = (self.layout.index().with(NO_SESSION), self.layout.session(NO_SESSION));
         let mut commands = Pipeline::new();
         commands.cmd("SMEMBERS").arg(&index);
@@ -179,14 +175,14 @@ impl Indexed {
             }
         }
         commands.cmd("SREM").arg(&index).arg(NO_SESSION);
-        client::ask(redis.clone(), commands).await?;
+        commands::ask(redis, commands).await?;
         if self.matching == Match::IgnoreCase {
-            client::scan(redis.clone(), &self.layout.index().pattern(), Some("set"), 0).await?;
+            commands::scan(redis, &self.layout.index().pattern(), Some("set"), Cursor::START).await?;
         }
         match &self.layout {
             Layout::Generic { .. } => Ok(None),
             Layout::Spring(keys) => {
-                spring::probe(redis.clone(), &session).await?;
+                spring::probe(redis, &session).await?;
                 spring::is_plain(redis, keys).await
             }
         }
@@ -213,7 +209,7 @@ impl Downstream for Indexed {
         if subjects.iter().all(|subject| subject.names().next().is_none()) {
             return Ok(vec![Vec::new(); subjects.len()]);
         }
-        self.client.run(|redis| self.look(redis, subjects)).await
+        self.client.run(|redis| async move { self.look(&redis, subjects).await }).await
     }
 
     async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>> {
@@ -224,11 +220,11 @@ impl Downstream for Indexed {
         for ending in endings {
             self.recent.remember(ending.subject, ending.sessions, Instant::now());
         }
-        self.client.run(|redis| self.finish(redis, endings)).await
+        self.client.run(|redis| async move { self.finish(&redis, endings).await }).await
     }
 
     async fn probe(&self) -> Result<Probe> {
-        let note = self.client.run(|redis| self.rehearse(redis)).await?;
+        let note = self.client.run(|redis| async move { self.rehearse(&redis).await }).await?;
         Ok(Probe { store: self.client.product().await?, notes: note.into_iter().collect() })
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub(crate) mod client;
+pub(crate) mod commands;
 mod config;
 mod indexed;
 mod java;
@@ -8,6 +9,8 @@ mod layout;
 mod mapping;
 mod refusal;
 mod scan;
+mod servers;
+mod slots;
 mod spring;
 mod stream;
 #[cfg(test)]
@@ -34,7 +37,7 @@ const NO_SESSION: &str = "leaver:probe";
 /// The adapter, not yet connected.
 pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
     let plan = config.plan()?;
-    let client = Client::new(config.url.expose(), config.tls.as_ref(), config.timeout)?;
+    let client = Client::of(config.url.expose(), config.tls.as_ref(), config.timeout, config.lookup()?)?;
     Ok(match plan {
         Plan::ConnectRedis { prefix, path } => {
             Arc::new(Scan { client, key: Template::new(prefix, ""), format: Format::Json(path), matching })

@@ -17,6 +17,30 @@ struct Refusal {
 #[error("the answer is not one that Redis gives")]
 struct Garbled;
 
+/// Of a server that was not said to be part of a cluster.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is part of a cluster: set `cluster`")]
+struct IsCluster;
+
+/// Slots were moved to other nodes, or are on their way.
+#[derive(Debug, thiserror::Error)]
+#[error("the keys are on another node of the cluster by now")]
+struct Elsewhere;
+
+/// Whether another node of the cluster has the key.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(error.code(), Some("MOVED" | "ASK"))
+}
+
+/// Like [`classify`], where what nodes of a cluster say has to be understood: it names where the keys are, which is looked up anew.
+pub(super) fn of_cluster(error: RedisError, expected: bool) -> Error {
+    match error.code() {
+        Some("MOVED" | "ASK") if expected => Error::Unavailable(Box::new(Elsewhere)),
+        Some("MOVED" | "ASK" | "CROSSSLOT") if !expected => Error::Rejected(Box::new(IsCluster)),
+        _ => classify(error),
+    }
+}
+
 /// What the revoker should do about an error of the library.
 pub(super) fn classify(error: RedisError) -> Error {
     match error.kind() {

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use ::redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use ::redis::{Pipeline, RedisError, Value};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
 
 use super::{
     ACTIONS,
-    client::{self, Client, PAGE},
+    client::Client,
+    commands::{self, Cursor, PAGE, Redis},
     java,
     mapping::{Path, Template},
     spring,
@@ -48,15 +49,15 @@ enum Seen<'a> {
 
 impl Format {
     /// The values of `keys`, in their order, as [`look`](Self::look) wants them.
-    async fn read(&self, redis: MultiplexedConnection, keys: &[Vec<u8>]) -> Result<Vec<Value>, RedisError> {
+    async fn read(&self, redis: &Redis, keys: &[Vec<u8>]) -> Result<Vec<Value>, RedisError> {
         match self {
-            Format::Json(_) | Format::MessagePack(_) => client::read(redis, keys).await,
+            Format::Json(_) | Format::MessagePack(_) => commands::read(redis, keys).await,
             Format::Spring => {
                 let mut commands = Pipeline::with_capacity(keys.len());
                 for key in keys {
                     commands.cmd("HMGET").arg(key).arg(&spring::FIELDS);
                 }
-                client::ask(redis, commands).await
+                commands::ask(redis, commands).await
             }
         }
     }
@@ -102,25 +103,20 @@ impl Format {
 impl Scan {
     /// The sessions of the wanted subjects among all of the store. While one page is read, the next is already asked
     /// for.
-    async fn pass(
-        &self,
-        redis: MultiplexedConnection,
-        wanted: &Wanted,
-        subjects: usize,
-    ) -> Result<Vec<Vec<Session>>, RedisError> {
+    async fn pass(&self, redis: &Redis, wanted: &Wanted, subjects: usize) -> Result<Vec<Vec<Session>>, RedisError> {
         let mut found = vec![Vec::new(); subjects];
         let mut seen = HashSet::new();
         let pattern = &self.key.pattern();
-        let page = |cursor| client::scan(redis.clone(), pattern, self.format.kind(), cursor);
-        let (mut cursor, mut keys) = page(0).await?;
+        let page = |cursor| commands::scan(redis, pattern, self.format.kind(), cursor);
+        let (mut cursor, mut keys) = page(Cursor::START).await?;
         loop {
             let next = async {
                 match cursor {
-                    0 => Ok(None),
-                    _ => page(cursor).await.map(Some),
+                    None => Ok(None),
+                    Some(cursor) => page(cursor).await.map(Some),
                 }
             };
-            let (values, next) = try_join(self.format.read(redis.clone(), &keys), next).await?;
+            let (values, next) = try_join(self.format.read(redis, &keys), next).await?;
             for (key, value) in keys.iter().zip(&values) {
                 let Seen::Somebody(user) = self.format.look(value) else { continue };
                 let owners = wanted.who(&user);
@@ -168,7 +164,7 @@ impl Downstream for Scan {
         if wanted.is_empty() {
             return Ok(vec![Vec::new(); subjects.len()]);
         }
-        self.client.run(|redis| self.pass(redis, wanted, subjects.len())).await
+        self.client.run(|redis| async move { self.pass(&redis, wanted, subjects.len()).await }).await
     }
 
     async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>> {
@@ -176,14 +172,15 @@ impl Downstream for Scan {
         for (index, ending) in endings.iter().enumerate() {
             orders.extend(ending.sessions.chunks(PAGE).map(|sessions| (index, sessions)));
         }
+        let orders = &orders;
         if orders.is_empty() {
             return Ok(vec![0; endings.len()]);
         }
-        let order = |redis: MultiplexedConnection, at: usize| client::unlink(redis, self.keys(orders[at].1));
         let answers: Vec<u64> = self
             .client
-            .run(|redis| {
-                stream::iter(0..orders.len()).map(move |at| order(redis.clone(), at)).buffered(IN_FLIGHT).try_collect()
+            .run(|redis| async move {
+                let order = |at: usize| commands::unlink(&redis, self.keys(orders[at].1));
+                stream::iter(0..orders.len()).map(order).buffered(IN_FLIGHT).try_collect().await
             })
             .await?;
         let mut ended = vec![0; endings.len()];
@@ -198,10 +195,10 @@ impl Downstream for Scan {
         let notes = self
             .client
             .run(|redis| async move {
-                let mut keys = client::sample(redis.clone(), &self.key.pattern(), self.format.kind()).await?;
+                let mut keys = commands::sample(&redis, &self.key.pattern(), self.format.kind()).await?;
                 // Where there is no session yet, the right to read one has to be tried all the same.
                 keys.push(no_session.clone().into_bytes());
-                let values = self.format.read(redis.clone(), &keys).await?;
+                let values = self.format.read(&redis, &keys).await?;
                 let (mut users, mut unreadable) = (0, 0);
                 for value in &values {
                     match self.format.look(value) {
@@ -212,10 +209,10 @@ impl Downstream for Scan {
                 }
                 // Deleting a key that no session has takes the right and the primary that `end` takes, and changes
                 // nothing.
-                client::unlink(redis.clone(), std::iter::once(no_session.clone())).await?;
+                commands::unlink(&redis, std::iter::once(no_session.clone())).await?;
                 let mut notes: Vec<String> = self.format.note(keys.len() - 1, users, unreadable).into_iter().collect();
                 if let Format::Spring = self.format {
-                    notes.extend(spring::is_indexed(redis, &self.key).await?);
+                    notes.extend(spring::is_indexed(&redis, &self.key).await?);
                 }
                 Ok(notes)
             })

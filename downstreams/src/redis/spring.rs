@@ -5,9 +5,13 @@
 //! some of its fields back, and each later request with that cookie fails over what is missing. So we do what
 //! `RedisIndexedSessionRepository.deleteById` does: an interval of zero, which no request in flight writes over.
 
-use ::redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use ::redis::{Pipeline, RedisError, Value};
 
-use super::{client, java, mapping::Template};
+use super::{
+    commands::{self, Redis},
+    java,
+    mapping::Template,
+};
 
 /// The fields of a session that say whether it is one, and whose: the name that an application may have set for the
 /// index, which goes before the security context.
@@ -86,11 +90,11 @@ pub(super) fn end<'c>(commands: &'c mut Pipeline, key: &str) -> &'c mut Pipeline
 }
 
 /// Tries the rights of [`end`] on a key that no session has.
-pub(super) async fn probe(redis: MultiplexedConnection, key: &str) -> Result<(), RedisError> {
+pub(super) async fn probe(redis: &Redis, key: &str) -> Result<(), RedisError> {
     let mut commands = Pipeline::new();
     commands.cmd("EVAL").arg(REFUSED).arg(1).arg(key);
     end(&mut commands, key);
-    match &client::ask(redis, commands).await?[..] {
+    match &commands::ask(redis, commands).await?[..] {
         [Value::BulkString(refused), _] if !refused.is_empty() => {
             let command = String::from_utf8_lossy(refused).to_lowercase();
             let detail = format!("this user has no permissions to run the '{command}' command");
@@ -106,17 +110,17 @@ pub(super) fn id(member: &[u8]) -> Result<String, RedisError> {
 }
 
 /// A note, if a store that is said not to be indexed looks as if it were.
-pub(super) async fn is_indexed(redis: MultiplexedConnection, key: &Template) -> Result<Option<String>, RedisError> {
+pub(super) async fn is_indexed(redis: &Redis, key: &Template) -> Result<Option<String>, RedisError> {
     let expires = Template::new(key.with("expires:"), "");
-    let keys = client::sample(redis, &expires.pattern(), None).await?;
+    let keys = commands::sample(redis, &expires.pattern(), None).await?;
     let note = "Its sessions are written by the indexed repository: without `indexed: false`, they end without errors \
                 in the application.";
     Ok((!keys.is_empty()).then(|| note.to_owned()))
 }
 
 /// A note, if a store that is said to be indexed looks as if it were not. Without the right to scan, none.
-pub(super) async fn is_plain(redis: MultiplexedConnection, keys: &Keys) -> Result<Option<String>, RedisError> {
-    let sample = async |key: &Template, kind| client::sample(redis.clone(), &key.pattern(), kind).await;
+pub(super) async fn is_plain(redis: &Redis, keys: &Keys) -> Result<Option<String>, RedisError> {
+    let sample = async |key: &Template, kind| commands::sample(redis, &key.pattern(), kind).await;
     let sessions = match sample(&keys.session, Some("hash")).await {
         Ok(sessions) => sessions.len(),
         Err(error) if error.code() == Some("NOPERM") => return Ok(None),

@@ -150,6 +150,16 @@ fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
         ("generic", r#","index":"u:{subject}","session":"s:{id}""#, ""),
         ("generic", r#","index":"u","session":"s:{id}""#, "`index` has to have {subject} in it, once"),
         ("generic", r#","index":"u{subject}","session":"{id}{id}""#, "`session` has to have {id} in it, once"),
+        ("flask-session", r#","cluster":[]"#, ""),
+        ("flask-session", r#","cluster":["a:6379","[::1]:6379"]"#, ""),
+        ("flask-session", r#","cluster":["a"]"#, "an address in `cluster` is not HOST:PORT"),
+        ("flask-session", r#","cluster":["redis://a:6379"]"#, "an address in `cluster` is not HOST:PORT"),
+        ("flask-session", r#","cluster":["::1:6379"]"#, "an address in `cluster` is not HOST:PORT"),
+        ("flask-session", r#","master":"m","sentinels":["b:26379"],"sentinel_password":"p""#, ""),
+        ("flask-session", r#","master":"m","sentinels":["b:"]"#, "an address in `sentinels` is not HOST:PORT"),
+        ("flask-session", r#","sentinels":["b:26379"]"#, "`sentinels` says nothing without `master`"),
+        ("flask-session", r#","sentinel_password":"p""#, "`sentinel_password` says nothing without `master`"),
+        ("flask-session", r#","master":"m","cluster":[]"#, "`cluster` and `master` exclude each other: remove one"),
         ("flask-session", r#","tls":{"ca":"/x"}"#, "`url` has to begin with rediss://, as there is `tls`"),
     ] {
         assert_eq!(build(layout, more), said, "{layout} {more}");

@@ -12,7 +12,10 @@ use super::config;
 use crate::{
     ConfigError, Ending, Match, Result, SessionId, Subject,
     recent::Recent,
-    redis::client::{self, Client, PAGE},
+    redis::{
+        client::Client,
+        commands::{self, PAGE},
+    },
 };
 
 pub(super) struct Cached {
@@ -57,12 +60,12 @@ impl Cached {
         for page in sessions.chunks(PAGE) {
             let page = self
                 .client
-                .run(|redis| {
+                .run(|redis| async move {
                     let mut commands = Pipeline::with_capacity(page.len());
                     for session in page {
                         commands.cmd(command).arg(format!("{}{}", self.prefix, session.expose()));
                     }
-                    client::ask(redis, commands)
+                    commands::ask(&redis, commands).await
                 })
                 .await?;
             answers.extend(page.into_iter().map(|answer| answer == Value::Int(1)));

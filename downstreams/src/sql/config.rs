@@ -19,15 +19,20 @@ pub struct Config {
     #[serde(default)]
     pub layout: Option<Layout>,
 
-    /// With a layout, the table of sessions: `django_session` or `spring_session` if absent. `schema.table` in another
-    /// schema.
+    /// With a layout, the table of sessions: `django_session`, `spring_session` or `sessions` if absent. `schema.table`
+    /// in another schema.
     #[serde(default)]
     pub table: Option<String>,
 
-    /// django: selects the ids of the user `$1`, such as `select id from auth_user where username = $1`. Absent: what
-    /// the subject is called is the id.
+    /// django, authjs, laravel: selects the ids of the user `$1`, such as `select id from auth_user where username = $1`. Absent:
+    /// what the subject is called is the id.
     #[serde(default)]
     pub users: Option<String>,
+
+    /// laravel: the table whose `remember_token` signs a user in again, `users` if absent; `none` where nobody is
+    /// remembered.
+    #[serde(default)]
+    pub remember: Option<String>,
 
     /// django: the cache before the table, if the engine is `cached_db`.
     #[serde(default)]
@@ -64,6 +69,10 @@ pub enum Layout {
     Django,
     /// Spring Session JDBC: a column for the principal's name.
     SpringSessionJdbc,
+    /// Auth.js, once NextAuth.js, with sessions in the database by its adapter for PostgreSQL.
+    Authjs,
+    /// Laravel with `SESSION_DRIVER=database`, and its "remember me".
+    Laravel,
 }
 
 /// The cache of Django's `cached_db`, in Redis.
@@ -87,6 +96,8 @@ pub(super) enum Plan<'c> {
     Statements { find: &'c str, end: &'c str, verify: &'c str },
     Django { table: String },
     SpringSessionJdbc { table: String },
+    Authjs { table: String },
+    Laravel { table: String, remember: Option<String> },
 }
 
 impl Config {
@@ -104,10 +115,10 @@ impl Config {
             ("verify", self.verify.is_some()),
             ("auth_time", self.auth_time.is_some()),
         ];
-        let django = [("users", self.users.is_some()), ("cache", self.cache.is_some())];
-        let table = || table(self.table.as_deref());
+        let of_layouts =
+            [("users", self.users.is_some()), ("cache", self.cache.is_some()), ("remember", self.remember.is_some())];
         let Some(layout) = self.layout else {
-            if let Some(key) = first(&django).or(self.table.is_some().then_some("table")) {
+            if let Some(key) = first(&of_layouts).or(self.table.is_some().then_some("table")) {
                 return Err(ConfigError::NoLayout { key });
             }
             let find = self.find.as_deref().ok_or(ConfigError::NoStatement { key: "find" })?;
@@ -117,18 +128,36 @@ impl Config {
         if let Some(key) = first(&statements) {
             return Err(ConfigError::LayoutAndStatement { key });
         }
-        match layout {
-            Layout::Django => Ok(Plan::Django { table: table()?.unwrap_or_else(|| "django_session".to_owned()) }),
-            Layout::SpringSessionJdbc => match first(&django) {
-                Some(key) => Err(ConfigError::Stray { key, layout: "spring-session-jdbc" }),
-                None => Ok(Plan::SpringSessionJdbc { table: table()?.unwrap_or_else(|| "spring_session".to_owned()) }),
-            },
+        let (name, used): (_, &[&str]) = match layout {
+            Layout::Django => ("django", &["users", "cache"]),
+            Layout::SpringSessionJdbc => ("spring-session-jdbc", &[]),
+            Layout::Authjs => ("authjs", &["users"]),
+            Layout::Laravel => ("laravel", &["users", "remember"]),
+        };
+        if let Some((key, _)) = of_layouts.into_iter().find(|(key, set)| *set && !used.contains(key)) {
+            return Err(ConfigError::Stray { key, layout: name });
         }
+        let named = |key, name: &Option<String>, default: &str| {
+            Ok(plain(key, name.as_deref())?.unwrap_or_else(|| default.to_owned()))
+        };
+        let table = |default| named("table", &self.table, default);
+        Ok(match layout {
+            Layout::Django => Plan::Django { table: table("django_session")? },
+            Layout::SpringSessionJdbc => Plan::SpringSessionJdbc { table: table("spring_session")? },
+            Layout::Authjs => Plan::Authjs { table: table("sessions")? },
+            Layout::Laravel => Plan::Laravel {
+                table: table("sessions")?,
+                remember: match self.remember.as_deref() {
+                    Some("none") => None,
+                    _ => Some(named("remember", &self.remember, "users")?),
+                },
+            },
+        })
     }
 }
 
 /// A name that becomes part of statements, unquoted as the frameworks' own settings are.
-fn table(name: Option<&str>) -> Result<Option<String>, ConfigError> {
+fn plain(key: &'static str, name: Option<&str>) -> Result<Option<String>, ConfigError> {
     let Some(name) = name else { return Ok(None) };
     let plain = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -136,7 +165,7 @@ fn table(name: Option<&str>) -> Result<Option<String>, ConfigError> {
     };
     let parts: Vec<&str> = name.split('.').collect();
     let good = parts.len() <= 2 && parts.iter().all(|part| plain(part));
-    good.then(|| Some(name.to_owned())).ok_or(ConfigError::Table)
+    good.then(|| Some(name.to_owned())).ok_or(ConfigError::Table { key })
 }
 
 fn default_prefix() -> String {

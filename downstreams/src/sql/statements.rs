@@ -1,4 +1,6 @@
 //! Sessions by three statements: find, end, verify. The operator's, or those of a layout with a column for the user.
+//!
+//! A store may keep them in several places, such as sessions and what signs a user in again; each has its statements.
 
 use std::collections::HashSet;
 
@@ -6,33 +8,44 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqlStr};
 
 use super::{
-    ACTIONS,
+    ACTIONS, WITH_REFRESH,
     client::{Client, Lease},
     mapping::Shape,
     rehearsal, values,
 };
-use crate::{Capabilities, ConfigError, Downstream, Ending, Finds, Match, Probe, Result, Session, Subject};
+use crate::{
+    Capabilities, ConfigError, Downstream, Ending, Finds, Match, Probe, Result, Session, SessionId, SessionKind,
+    Subject,
+};
 
 pub(super) struct Statements {
     client: Client,
+    places: Vec<Place>,
+    resurrects: bool,
+    matching: Match,
+}
+
+/// One place where what has to end is kept.
+struct Place {
+    kind: SessionKind,
     find: Query,
     verify: Query,
     end: SqlStr,
     /// Whether `end` looks at `$1`, so that it has to run for each value of the subject.
     end_by_subject: bool,
     auth_time: Option<String>,
-    resurrects: bool,
-    matching: Match,
+    /// Whether every id is of this place, so that none has to say which it is of.
+    only: bool,
 }
 
-/// What a layout or an operator asks.
+/// What a layout or an operator asks of one place.
+#[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
+    pub(super) kind: SessionKind,
     pub(super) find: &'a str,
     pub(super) end: &'a str,
     pub(super) verify: &'a str,
     pub(super) auth_time: Option<&'a str>,
-    /// Whether an ended session may be written back.
-    pub(super) resurrects: bool,
 }
 
 /// A statement and the key it stands under.
@@ -41,8 +54,11 @@ struct Query {
     sql: SqlStr,
 }
 
-impl Statements {
-    pub(super) fn new(client: Client, texts: &Texts<'_>, matching: Match) -> Result<Self, ConfigError> {
+/// Ids of what signs a user in again, where a store has it beside sessions: the ids of both would look alike.
+const REFRESH: &str = "remembered:";
+
+impl Place {
+    fn new(texts: Texts<'_>, only: bool) -> Result<Self, ConfigError> {
         for (statement, sql, placeholder) in
             [("find", texts.find, "$1"), ("verify", texts.verify, "$1"), ("end", texts.end, "$2")]
         {
@@ -53,15 +69,32 @@ impl Statements {
         // Not built from data: the operator wrote them, and values are only ever bound.
         let sql = |text: &str| AssertSqlSafe(text).into_sql_str();
         Ok(Self {
-            client,
+            kind: texts.kind,
             find: Query { key: "find", sql: sql(texts.find) },
             verify: Query { key: "verify", sql: sql(texts.verify) },
             end: sql(texts.end),
             end_by_subject: texts.end.contains("$1"),
             auth_time: texts.auth_time.map(str::to_owned),
-            resurrects: texts.resurrects,
-            matching,
+            only,
         })
+    }
+
+    /// What `id` is called here, if it is of this place.
+    fn theirs(&self, id: &SessionId) -> Option<SessionId> {
+        match (self.kind, id.expose().strip_prefix(REFRESH)) {
+            _ if self.only => Some(id.clone()),
+            (SessionKind::Session, None) => Some(id.clone()),
+            (SessionKind::Refresh, Some(theirs)) => Some(SessionId::new(theirs)),
+            _ => None,
+        }
+    }
+
+    fn ours(&self, theirs: Session) -> Session {
+        let id = match self.kind {
+            SessionKind::Refresh if !self.only => SessionId::new(format!("{REFRESH}{}", theirs.id.expose())),
+            _ => theirs.id,
+        };
+        Session { id, kind: self.kind, auth_time: theirs.auth_time }
     }
 
     /// Prepares a query, which costs a round trip only the first time on a connection.
@@ -70,26 +103,86 @@ impl Statements {
         Ok(Shape::of(&prepared, query.key, self.auth_time.as_deref())?)
     }
 
-    async fn select(&self, query: &Query, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
-        let mut lease = self.client.lease().await?;
-        let shape = self.shape(&mut lease, query).await?;
+    /// What `query`, which is one of this place, finds of each subject.
+    async fn select(
+        &self,
+        lease: &mut Lease<'_>,
+        query: &Query,
+        subjects: &[Subject],
+        matching: Match,
+    ) -> Result<Vec<Vec<Session>>> {
+        let shape = self.shape(lease, query).await?;
         let mut found = Vec::with_capacity(subjects.len());
         for subject in subjects {
             let mut sessions = Vec::new();
             let mut seen = HashSet::new();
-            for value in values(subject, self.matching) {
+            for value in values(subject, matching) {
                 let arguments = shape.subject(&value)?;
                 let rows = lease
                     .ask(async |connection| sqlx::query_with(query.sql.clone(), arguments).fetch_all(connection).await)
                     .await?;
                 for row in &rows {
-                    let session = shape.read(row)?;
+                    let session = self.ours(shape.read(row)?);
                     if seen.insert(session.id.clone()) {
                         sessions.push(session);
                     }
                 }
             }
             found.push(sessions);
+        }
+        Ok(found)
+    }
+
+    /// Ends those of `endings` that are of this place, and adds how many were there to `ended`.
+    async fn end(
+        &self,
+        lease: &mut Lease<'_>,
+        endings: &[Ending<'_>],
+        ended: &mut [u64],
+        matching: Match,
+    ) -> Result<()> {
+        // `find` is what gave the ids their type.
+        let shape = self.shape(lease, &self.find).await?;
+        for (ending, ended) in endings.iter().zip(ended) {
+            let values = match self.end_by_subject {
+                true => values(ending.subject, matching),
+                false => vec![shape.nobody().into()],
+            };
+            // Not one transaction: a session that is gone stays gone, whatever becomes of the rest.
+            for session in ending.sessions.iter().filter_map(|id| self.theirs(id)) {
+                for value in &values {
+                    let arguments = shape.session(value, &session)?;
+                    let done = lease
+                        .ask(async |connection| sqlx::query_with(self.end.clone(), arguments).execute(connection).await)
+                        .await?;
+                    *ended += done.rows_affected();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Statements {
+    /// `resurrects`: whether an ended session may be written back.
+    pub(super) fn new(
+        client: Client,
+        places: &[Texts<'_>],
+        resurrects: bool,
+        matching: Match,
+    ) -> Result<Self, ConfigError> {
+        let places = places.iter().map(|texts| Place::new(*texts, places.len() == 1)).collect::<Result<_, _>>()?;
+        Ok(Self { client, places, resurrects, matching })
+    }
+
+    async fn select(&self, query: impl Fn(&Place) -> &Query, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
+        let mut lease = self.client.lease().await?;
+        let mut found = vec![Vec::new(); subjects.len()];
+        for place in &self.places {
+            let here = place.select(&mut lease, query(place), subjects, self.matching).await?;
+            for (found, here) in found.iter_mut().zip(here) {
+                found.extend(here);
+            }
         }
         lease.keep();
         Ok(found)
@@ -102,57 +195,45 @@ impl Downstream for Statements {
         Capabilities {
             finds: Finds::ByUserIndex,
             resurrects: self.resurrects,
-            knows_auth_time: self.auth_time.is_some(),
-            actions: ACTIONS,
+            knows_auth_time: self.places.iter().all(|place| place.auth_time.is_some()),
+            actions: match self.places.iter().any(|place| place.kind == SessionKind::Refresh) {
+                true => WITH_REFRESH,
+                false => ACTIONS,
+            },
         }
     }
 
     async fn find(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
-        self.select(&self.find, subjects).await
+        self.select(|place| &place.find, subjects).await
     }
 
     async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>> {
         let mut lease = self.client.lease().await?;
-        // `find` is what gave the ids their type.
-        let shape = self.shape(&mut lease, &self.find).await?;
-        let mut ended = Vec::with_capacity(endings.len());
-        for ending in endings {
-            let values = match self.end_by_subject {
-                true => values(ending.subject, self.matching),
-                false => vec![shape.nobody().into()],
-            };
-            let mut count = 0;
-            // Not one transaction: a session that is gone stays gone, whatever becomes of the rest.
-            for session in ending.sessions {
-                for value in &values {
-                    let arguments = shape.session(value, session)?;
-                    let done = lease
-                        .ask(async |connection| sqlx::query_with(self.end.clone(), arguments).execute(connection).await)
-                        .await?;
-                    count += done.rows_affected();
-                }
-            }
-            ended.push(count);
+        let mut ended = vec![0; endings.len()];
+        for place in &self.places {
+            place.end(&mut lease, endings, &mut ended, self.matching).await?;
         }
         lease.keep();
         Ok(ended)
     }
 
     async fn verify(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
-        self.select(&self.verify, subjects).await
+        self.select(|place| &place.verify, subjects).await
     }
 
     async fn probe(&self) -> Result<Probe> {
         let mut lease = self.client.lease().await?;
-        let shape = self.shape(&mut lease, &self.find).await?;
-        let verified = self.shape(&mut lease, &self.verify).await?;
-        shape.agrees_with(&verified)?;
-        for (sql, arguments) in [
-            (&self.find.sql, shape.subject(shape.nobody())?),
-            (&self.verify.sql, verified.subject(verified.nobody())?),
-            (&self.end, shape.session(shape.nobody(), &shape.no_session())?),
-        ] {
-            rehearsal::plan(&mut lease, sql, arguments).await?;
+        for place in &self.places {
+            let shape = place.shape(&mut lease, &place.find).await?;
+            let verified = place.shape(&mut lease, &place.verify).await?;
+            shape.agrees_with(&verified)?;
+            for (sql, arguments) in [
+                (&place.find.sql, shape.subject(shape.nobody())?),
+                (&place.verify.sql, verified.subject(verified.nobody())?),
+                (&place.end, shape.session(shape.nobody(), &shape.no_session())?),
+            ] {
+                rehearsal::plan(&mut lease, sql, arguments).await?;
+            }
         }
         let store = rehearsal::product(&mut lease).await?;
         lease.keep();

@@ -58,6 +58,18 @@ fn a_layout_and_statements_exclude_each_other() {
         ),
         (serde_json::json!({ "layout": "django", "users": "select 1" }), "`users` has to use $1"),
         (serde_json::json!({ "layout": "spring-session-jdbc" }), ""),
+        (serde_json::json!({ "layout": "authjs", "users": "select id from users where email = $1" }), ""),
+        (serde_json::json!({ "layout": "authjs", "users": "select 1" }), "`users` has to use $1"),
+        (serde_json::json!({ "layout": "laravel" }), ""),
+        (serde_json::json!({ "layout": "laravel", "remember": "none" }), ""),
+        (
+            serde_json::json!({ "layout": "laravel", "remember": "users; --" }),
+            "`remember` can be letters, digits and underscores, with a dot between schema and table",
+        ),
+        (
+            serde_json::json!({ "layout": "authjs", "cache": { "url": "redis://h" } }),
+            "layout authjs has no use for `cache`: remove it",
+        ),
         (
             serde_json::json!({ "layout": "spring-session-jdbc", "users": "select $1" }),
             "layout spring-session-jdbc has no use for `users`: remove it",

@@ -1,18 +1,22 @@
 //! Redis as an application of its own making fills it: a key per session, and a set of their ids per user.
 
 use async_trait::async_trait;
-use redis::AsyncCommands;
 use serde_json::{Value, json};
 
 use super::{Rights, Store, keys::Keys, unique};
 
 pub struct Generic {
+    name: &'static str,
     pub keys: Keys,
 }
 
 impl Generic {
     pub async fn create() -> Self {
-        Self { keys: Keys::new().await }
+        Self { name: "redis, generic", keys: Keys::new().await }
+    }
+
+    pub async fn of_cluster() -> Self {
+        Self { name: "redis, generic, cluster", keys: Keys::of_cluster().await }
     }
 
     pub fn index(&self, user: &str) -> String {
@@ -23,18 +27,16 @@ impl Generic {
 #[async_trait]
 impl Store for Generic {
     fn name(&self) -> &'static str {
-        "redis, generic"
+        self.name
     }
 
     fn config(&self) -> Value {
         let prefix = &self.keys.prefix;
-        json!({
-            "type": "redis",
-            "url": self.keys.url,
+        self.keys.config(json!({
             "layout": "generic",
             "index": format!("{prefix}user:{{subject}}:sessions"),
             "session": format!("{prefix}session:{{id}}"),
-        })
+        }))
     }
 
     fn users(&self) -> [&'static str; 3] {
@@ -43,7 +45,7 @@ impl Store for Generic {
 
     async fn sign_in(&self, user: &str) -> String {
         let id = unique();
-        self.keys.connection.clone().sadd::<_, _, ()>(self.index(user), &id).await.unwrap();
+        self.keys.run::<()>(redis::cmd("SADD").arg(self.index(user)).arg(&id)).await;
         self.write_back(&id, user).await;
         id
     }
@@ -58,7 +60,7 @@ impl Store for Generic {
     }
 
     async fn url_that_may_only_read(&self) -> String {
-        self.keys.url_with(&["+smembers", "+exists"]).await
+        self.keys.url_that_may(&["+smembers", "+exists"]).await
     }
 
     fn rights(&self) -> Option<Rights<'_>> {

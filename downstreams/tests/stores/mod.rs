@@ -1,11 +1,13 @@
 //! Real stores, filled as their applications fill them, for the conformance table.
 
+pub mod authjs;
 mod database;
 pub mod django;
 mod flask;
 pub mod generic;
 pub mod keycloak;
 pub mod keys;
+pub mod laravel;
 pub mod redis;
 pub mod spring;
 pub mod spring_jdbc;
@@ -35,6 +37,11 @@ pub trait Store: Send + Sync {
     /// Writes a session as a request in flight does.
     async fn write_back(&self, id: &str, user: &str);
 
+    /// The id that a session has once it is written back.
+    fn comes_back_as(&self, id: &str) -> String {
+        id.to_owned()
+    }
+
     /// The ids of all sessions, sorted.
     async fn ids(&self) -> Vec<String>;
 
@@ -47,6 +54,11 @@ pub trait Store: Send + Sync {
     }
 
     async fn remove(&self);
+
+    /// The configuration with which `match: ignore_case` finds every spelling.
+    fn folded(&self) -> Value {
+        self.config()
+    }
 
     fn adapter(&self) -> Arc<dyn Downstream> {
         self.adapter_with(json!({}))
@@ -86,6 +98,8 @@ pub async fn all() -> Vec<Box<dyn Store>> {
     stores.push(Box::new(redis::Redis::with_numbers().await));
     stores.push(Box::new(sql::Sql::create("sql, int4 and int8", "int4", "int8").await));
     stores.push(Box::new(sql::Sql::create("sql, uuid and int4", "uuid", "int4").await));
+    stores.push(Box::new(authjs::Authjs::create(false).await));
+    stores.push(Box::new(laravel::Laravel::create(false).await));
     stores.push(Box::new(keycloak::Keycloak::create().await));
     stores
 }
@@ -96,12 +110,18 @@ pub async fn textual() -> Vec<Box<dyn Store>> {
         Box::new(redis::Redis::with_names().await),
         Box::new(flask::Flask::create(false).await),
         Box::new(flask::Flask::create(true).await),
+        Box::new(redis::Redis::of_cluster().await),
+        Box::new(redis::Redis::of_sentinel().await),
         Box::new(generic::Generic::create().await),
+        Box::new(generic::Generic::of_cluster().await),
         Box::new(spring::Spring::create(true).await),
         Box::new(spring::Spring::create(false).await),
+        Box::new(spring::Spring::of_cluster().await),
         Box::new(spring_jdbc::SpringJdbc::create().await),
         Box::new(django::Django::create(false).await),
         Box::new(django::Django::create(true).await),
+        Box::new(authjs::Authjs::create(true).await),
+        Box::new(laravel::Laravel::create(true).await),
         Box::new(sql::Sql::create("sql, text", "text", "text").await),
         Box::new(sql::Sql::create("sql, varchar and uuid", "varchar(80)", "uuid").await),
     ]

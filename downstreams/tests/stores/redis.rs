@@ -1,4 +1,4 @@
-//! Redis as express-session with connect-redis fills it.
+//! Redis, perhaps a cluster or found by a Sentinel, as express-session with connect-redis fills it.
 
 use std::ops::Deref;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Rights, Store, keys::Keys, unique};
 
 pub struct Redis {
+    name: &'static str,
     keys: Keys,
     numbers: bool,
 }
@@ -22,23 +23,31 @@ impl Deref for Redis {
 
 impl Redis {
     pub async fn with_names() -> Self {
-        Self { keys: Keys::new().await, numbers: false }
+        Self { name: "redis, names", keys: Keys::new().await, numbers: false }
     }
 
     /// The application keeps its users' numbers as JSON numbers.
     pub async fn with_numbers() -> Self {
-        Self { keys: Keys::new().await, numbers: true }
+        Self { name: "redis, numbers", keys: Keys::new().await, numbers: true }
+    }
+
+    pub async fn of_cluster() -> Self {
+        Self { name: "redis, cluster", keys: Keys::of_cluster().await, numbers: false }
+    }
+
+    pub async fn of_sentinel() -> Self {
+        Self { name: "redis, sentinel", keys: Keys::of_sentinel().await, numbers: false }
     }
 }
 
 #[async_trait]
 impl Store for Redis {
     fn name(&self) -> &'static str {
-        if self.numbers { "redis, numbers" } else { "redis, names" }
+        self.name
     }
 
     fn config(&self) -> Value {
-        json!({ "type": "redis", "url": self.url, "layout": "connect-redis", "prefix": self.prefix, "path": "passport.user" })
+        self.keys.config(json!({ "layout": "connect-redis", "prefix": self.prefix, "path": "passport.user" }))
     }
 
     fn users(&self) -> [&'static str; 3] {
@@ -65,7 +74,7 @@ impl Store for Redis {
     }
 
     async fn url_that_may_only_read(&self) -> String {
-        self.url_with(&["+scan", "+mget"]).await
+        self.url_that_may(&["+scan", "+mget"]).await
     }
 
     fn rights(&self) -> Option<Rights<'_>> {

@@ -1,7 +1,7 @@
 //! Redis as Spring Session 3.5 with Spring Security fills it: both of its repositories, byte for byte.
 
 use async_trait::async_trait;
-use redis::AsyncCommands;
+use redis::cmd;
 use serde_json::{Value, json};
 
 use super::{Rights, Store, keys::Keys};
@@ -12,6 +12,7 @@ const INTEGER: &[u8] = b"\xac\xed\x00\x05sr\x00\x11java.lang.Integer\x12\xe2\xa0
 const LONG: &[u8] = b"\xac\xed\x00\x05sr\x00\x0ejava.lang.Long;\x8b\xe4\x90\xcc\x8f#\xdf\x02\x00\x01J\x00\x05valuexr\x00\x10java.lang.Number\x86\xac\x95\x1d\x0b\x94\xe0\x8b\x02\x00\x00xp";
 
 pub struct Spring {
+    name: &'static str,
     pub keys: Keys,
     namespace: String,
     indexed: bool,
@@ -19,8 +20,17 @@ pub struct Spring {
 
 impl Spring {
     pub async fn create(indexed: bool) -> Self {
-        let keys = Keys::new().await;
-        Self { namespace: format!("{}s", keys.prefix), keys, indexed }
+        let name = if indexed { "spring-session, indexed" } else { "spring-session, plain" };
+        Self::on(name, Keys::new().await, indexed)
+    }
+
+    /// The indexed repository: an index, a session and its marker lie in slots of their own.
+    pub async fn of_cluster() -> Self {
+        Self::on("spring-session, indexed, cluster", Keys::of_cluster().await, true)
+    }
+
+    fn on(name: &'static str, keys: Keys, indexed: bool) -> Self {
+        Self { name, namespace: format!("{}s", keys.prefix), keys, indexed }
     }
 
     pub fn session(&self, id: &str) -> String {
@@ -37,7 +47,7 @@ impl Spring {
     }
 
     pub async fn field(&self, id: &str, field: &str, value: impl AsRef<[u8]>) {
-        self.keys.connection.clone().hset::<_, _, _, ()>(self.session(id), field, value.as_ref()).await.unwrap();
+        self.keys.run::<()>(cmd("HSET").arg(self.session(id)).arg(field).arg(value.as_ref())).await;
     }
 }
 
@@ -70,12 +80,11 @@ fn long(value: i64) -> Vec<u8> {
 #[async_trait]
 impl Store for Spring {
     fn name(&self) -> &'static str {
-        if self.indexed { "spring-session, indexed" } else { "spring-session, plain" }
+        self.name
     }
 
     fn config(&self) -> Value {
-        let mut config =
-            json!({ "type": "redis", "url": self.keys.url, "layout": "spring-session", "namespace": self.namespace });
+        let mut config = self.keys.config(json!({ "layout": "spring-session", "namespace": self.namespace }));
         if !self.indexed {
             config["indexed"] = json!(false);
         }
@@ -92,19 +101,17 @@ impl Store for Spring {
         self.field(&id, "maxInactiveInterval", [INTEGER, &1800_i32.to_be_bytes()].concat()).await;
         self.field(&id, "sessionAttr:SPRING_SECURITY_CONTEXT", context(user)).await;
         self.write_back(&id, user).await;
-        let mut redis = self.keys.connection.clone();
-        redis.expire::<_, ()>(self.session(&id), 2100).await.unwrap();
+        self.keys.run::<()>(cmd("EXPIRE").arg(self.session(&id)).arg(2100)).await;
         if self.indexed {
-            redis.sadd::<_, _, ()>(self.index(user), stream(&text(&id))).await.unwrap();
-            redis.set_ex::<_, _, ()>(self.expires(&id), "", 1800).await.unwrap();
+            self.keys.run::<()>(cmd("SADD").arg(self.index(user)).arg(stream(&text(&id)))).await;
+            self.keys.run::<()>(cmd("SETEX").arg(self.expires(&id)).arg(1800).arg("")).await;
         }
         id
     }
 
     /// The indexed repository saves what a request changed; the other one only if the session is still there.
     async fn write_back(&self, id: &str, _user: &str) {
-        let mut redis = self.keys.connection.clone();
-        if self.indexed || redis.exists::<_, bool>(self.session(id)).await.unwrap() {
+        if self.indexed || self.keys.run(cmd("EXISTS").arg(self.session(id))).await {
             self.field(id, "lastAccessedTime", long(1_795_244_800_000)).await;
         }
     }
@@ -112,8 +119,7 @@ impl Store for Spring {
     async fn ids(&self) -> Vec<String> {
         let mut live = Vec::new();
         for id in self.keys.below(&self.session("")).await.into_iter().filter(|id| !id.contains(':')) {
-            let interval: Vec<u8> =
-                self.keys.connection.clone().hget(self.session(&id), "maxInactiveInterval").await.unwrap();
+            let interval: Vec<u8> = self.keys.run(cmd("HGET").arg(self.session(&id)).arg("maxInactiveInterval")).await;
             if interval.last_chunk() != Some(&[0_u8; 4]) {
                 live.push(id);
             }
@@ -122,7 +128,7 @@ impl Store for Spring {
     }
 
     async fn url_that_may_only_read(&self) -> String {
-        self.keys.url_with(if self.indexed { &["+smembers", "+hmget"] } else { &["+scan", "+hmget"] }).await
+        self.keys.url_that_may(if self.indexed { &["+smembers", "+hmget"] } else { &["+scan", "+hmget"] }).await
     }
 
     fn rights(&self) -> Option<Rights<'_>> {

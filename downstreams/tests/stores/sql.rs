@@ -53,6 +53,14 @@ impl Store for Sql {
         })
     }
 
+    fn folded(&self) -> Value {
+        let mut config = self.config();
+        for statement in ["find", "verify"] {
+            config[statement] = "select id from sessions where lower(user_name) = lower($1)".into();
+        }
+        config
+    }
+
     fn users(&self) -> [&'static str; 3] {
         match self.user {
             "int4" => ["7", "77", "-7"],

@@ -286,14 +286,14 @@ fn a_literal_secret_is_masked_in_the_line_of_another_problem() {
          --> leaver.yaml:3:60
         3 |     adapter: { type: redis, url: ***, layuot: connect-redis, path: u }
           |                                       ^^^^^^
-        known: index, indexed, layout, namespace, path, prefix, session, timeout, tls, type, url
+        known: cluster, index, indexed, layout, master, namespace, path, prefix, sentinel_password, sentinels, session, timeout, tls, type, url
         help: a similar key is `layout`
 
         error: unknown key `ulr`
          --> leaver.yaml:6:29
         6 |     adapter: { type: redis, ulr: ***, layout: connect-redis, path: u }
           |                             ^^^
-        known: index, indexed, layout, namespace, path, prefix, session, timeout, tls, type, url
+        known: cluster, index, indexed, layout, master, namespace, path, prefix, sentinel_password, sentinels, session, timeout, tls, type, url
         help: a similar key is `url`
 
         error: unknown key `break_glas`

@@ -1,4 +1,4 @@
-//! Applications on the session stores of Flask, Django and Spring, and what Leaver is told of those stores.
+//! Applications on the session stores of Flask, Django, Spring and Auth.js, and what Leaver is told of those stores.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +23,7 @@ pub enum Framework {
     /// The one without, Spring Boot's default.
     SpringPlain,
     SpringJdbc,
+    Authjs,
 }
 
 impl Framework {
@@ -35,6 +36,7 @@ impl Framework {
             Framework::SpringIndexed => "spring-indexed",
             Framework::SpringPlain => "spring-plain",
             Framework::SpringJdbc => "spring-jdbc",
+            Framework::Authjs => "authjs",
         }
     }
 
@@ -59,8 +61,10 @@ impl Framework {
             Framework::SpringIndexed => spring,
             Framework::SpringPlain => format!("{spring}, indexed: false"),
             Framework::SpringJdbc => format!("{sql}, layout: spring-session-jdbc"),
+            Framework::Authjs => format!("{sql}, layout: authjs, users: \"select id from users where email = $1\""),
         };
-        format!("  {}: {{ adapter: {{ {adapter} }}, subject: identity.userName, sweeps: {sweeps} }}\n", self.name())
+        let subject = if self == Framework::Authjs { "identity.email" } else { "identity.userName" };
+        format!("  {}: {{ adapter: {{ {adapter} }}, subject: {subject}, sweeps: {sweeps} }}\n", self.name())
     }
 
     fn command(self, names: &Names, database: &Database) -> Command {
@@ -76,9 +80,17 @@ impl Framework {
                 java.arg(installed("spring/app.jar"));
                 java
             }
+            Framework::Authjs => {
+                let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("frameworks/authjs");
+                assert!(source.join("node_modules").is_dir(), "run scripts/needs frameworks");
+                let mut node = Command::new("node");
+                node.arg(source.join("app.js"));
+                node
+            }
         };
         match self {
             Framework::Flask => command.env("PREFIX", format!("{prefix}:")),
+            Framework::Authjs => &mut command,
             Framework::Django => command.env("SESSION_ENGINE", "django.contrib.sessions.backends.db"),
             Framework::DjangoCached => {
                 command.env("SESSION_ENGINE", "django.contrib.sessions.backends.cached_db").env("PREFIX", prefix)
