@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use directory::{RequestKind, RevocationRow};
+use lifecycle::Action;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -22,7 +23,13 @@ pub(crate) struct Wish {
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
+    /// Only say what would end where.
+    #[serde(default)]
+    dry_run: bool,
 }
+
+/// What a revocation by hand orders.
+const ACTIONS: [Action; 2] = [Action::RevokeSessions, Action::RevokeRefresh];
 
 pub(crate) async fn create(
     State(console): State<Console>,
@@ -41,6 +48,10 @@ pub(crate) async fn create(
         ));
     }
     let subject = console.one(&wish.who, false).await?;
+    if wish.dry_run {
+        let payload = json!({"subject": subject, "downstreams": wish.downstreams, "would": ACTIONS});
+        return Ok((StatusCode::OK, Json(console.look(subject, &payload, &by, None).await?)));
+    }
     let (span, trace) = crate::trace::begin(&headers, "revoke by hand");
     let payload = json!({
         "subject": subject, "reason": wish.reason, "downstreams": wish.downstreams, "traceparent": trace,

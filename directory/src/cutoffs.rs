@@ -102,7 +102,7 @@ pub(crate) async fn join(
 }
 
 /// What is in force at a downstream: the join of `*` and its own scope.
-pub(crate) fn in_force(scopes: &BTreeMap<String, Cutoff>, downstream: &str) -> Cutoff {
+pub fn in_force(scopes: &BTreeMap<String, Cutoff>, downstream: &str) -> Cutoff {
     let of = |scope: &str| scopes.get(scope).copied().unwrap_or_default();
     of(EVERYWHERE).join(&of(downstream))
 }

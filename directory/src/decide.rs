@@ -46,7 +46,8 @@ impl Ordered {
         self.scopes.iter().flat_map(|(_, actions)| actions.iter().copied()).collect()
     }
 
-    fn demands(&self, at: DateTime<Utc>, state: Option<StateMark>, generation: i64) -> Vec<(String, Cutoff)> {
+    /// What it demands, by scope.
+    pub fn demands(&self, at: DateTime<Utc>, state: Option<StateMark>, generation: i64) -> Vec<(String, Cutoff)> {
         self.scopes.iter().map(|(scope, actions)| (scope.clone(), demand(actions, at, state, generation))).collect()
     }
 }

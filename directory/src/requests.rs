@@ -18,6 +18,10 @@ pub enum RequestKind {
     Resume,
     /// Of a parked record.
     Retry,
+    /// Of what a downstream owes.
+    RetryOwed,
+    /// At somebody's sessions, or at what a revocation would end of them.
+    Look,
 }
 
 impl RequestKind {
@@ -31,6 +35,8 @@ impl RequestKind {
             RequestKind::Pause => "pause",
             RequestKind::Resume => "resume",
             RequestKind::Retry => "retry",
+            RequestKind::RetryOwed => "retry_owed",
+            RequestKind::Look => "look",
         }
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod consume;
 mod deliver;
 mod judge;
+mod look;
 pub mod metrics;
 mod outage;
 mod pass;

@@ -11,7 +11,11 @@ use lifecycle::delivery::next_sweep;
 use lifecycle::must_end::{Found, Look, must_end};
 use uuid::Uuid;
 
-use crate::{Metrics, Target, values};
+use crate::values::{self, Sought};
+use crate::{Metrics, Target};
+
+/// The note of whoever goes by nothing at a downstream.
+pub(crate) const NO_VALUE: &str = "the subject expression gave no value: nobody to look for";
 
 /// Why a pass did not come to an end. Nothing of it counts; everything stays owed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,8 @@ pub(crate) async fn make(
     metrics: &Metrics,
     leased: &[Leased],
 ) -> Result<Vec<Answer>, Error> {
-    let subjects = values::of(target, directory, metrics, leased).await?;
+    let sought: Vec<Sought<'_>> = leased.iter().map(Sought::from).collect();
+    let subjects = values::of(target, directory, Some(metrics), &sought).await?;
     let found = target.adapter.find(&subjects).await?;
     // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
     // ago. A first pass runs whatever came since, and fails closed.
@@ -59,10 +64,7 @@ pub(crate) async fn make(
         .iter()
         .zip(&subjects)
         .map(|(work, subject)| {
-            let note = subject
-                .values
-                .is_empty()
-                .then(|| "the subject expression gave no value: nobody to look for".to_owned());
+            let note = subject.values.is_empty().then(|| NO_VALUE.to_owned());
             work.answer(target, applied_at, verified_at, note)
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Revocations by hand: request rows that the console stored become revocations with the request's id and instant.
+//! What people ask for: request rows that the console stored are carried out. A revocation has its request's id and instant.
 
 use std::time::Duration;
 
@@ -13,13 +13,33 @@ use crate::Revoker;
 
 const POLL: Duration = Duration::from_secs(1);
 
+/// What this loop carries out.
+const KINDS: [RequestKind; 2] = [RequestKind::Revoke, RequestKind::RetryOwed];
+
 /// What the console writes into a request to revoke.
 #[derive(Debug, Deserialize)]
-struct Payload {
+struct Revocation {
     subject: Uuid,
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
+}
+
+/// And into one to try again what is owed.
+#[derive(Debug, Deserialize)]
+struct Owed {
+    subject: Uuid,
+    downstream: String,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Whoever wrote it has another version; trying again will not help.
+    #[error(transparent)]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
 }
 
 impl Revoker {
@@ -27,11 +47,11 @@ impl Revoker {
     pub async fn serve_requests(&self, stop: CancellationToken) {
         let mut bell = self.directory.wake.requests.listen();
         while !stop.is_cancelled() {
-            match self.directory.open_requests(&[RequestKind::Revoke]).await {
+            match self.directory.open_requests(&KINDS).await {
                 Ok(requests) => {
                     for request in requests {
                         if let Err(error) = self.carry_out(&request).await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, revocation.id = %request.id, "a revocation by hand could not be written; trying again");
+                            tracing::warn!(error = &error as &dyn std::error::Error, request.id = %request.id, "what a person asked for could not be written; trying again");
                         }
                     }
                 }
@@ -47,27 +67,39 @@ impl Revoker {
     }
 
     async fn carry_out(&self, request: &Request) -> directory::Result<()> {
-        let payload: Payload = match serde_json::from_value(request.payload.clone()) {
-            Ok(payload) => payload,
-            Err(error) => {
-                return self.directory.finish_request(request.id, false, &json!({"error": error.to_string()})).await;
-            }
+        let done = match request.kind.as_str() {
+            kind if kind == RequestKind::RetryOwed.as_str() => self.retry_owed(request).await,
+            _ => self.revoke(request).await,
         };
-        let wanted = payload.downstreams.as_ref();
-        let actions = [Action::RevokeSessions, Action::RevokeRefresh];
-        let downstreams: Vec<String> = self
-            .targets
-            .iter()
-            .filter(|(name, target)| {
-                wanted.is_none_or(|names| names.contains(name)) && actions.iter().any(|action| target.can(*action))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        let names = payload.downstreams.clone().unwrap_or_else(|| vec![EVERYWHERE.to_owned()]);
-        let scopes = names.into_iter().map(|scope| (scope, actions.to_vec())).collect();
-        let ordered = Ordered { scopes, downstreams };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Error::Directory(error)) => Err(error),
+            Err(Error::Unreadable(error)) => {
+                self.directory.finish_request(request.id, false, &json!({"error": error.to_string()})).await
+            }
+        }
+    }
+
+    async fn retry_owed(&self, request: &Request) -> Result<(), Error> {
+        let Owed { subject, downstream } = Deserialize::deserialize(&request.payload)?;
+        Ok(self.directory.retry_owed(request, subject, &downstream).await?)
+    }
+
+    async fn revoke(&self, request: &Request) -> Result<(), Error> {
+        let payload: Revocation = Deserialize::deserialize(&request.payload)?;
+        let ordered = self.by_hand(payload.downstreams.as_deref(), &[Action::RevokeSessions, Action::RevokeRefresh]);
         self.directory.revoke_by_hand(request, payload.subject, &ordered, &payload.reason).await?;
         self.directory.rename(&[payload.subject]).await?;
         Ok(())
+    }
+
+    /// What a person orders: these actions, there or everywhere.
+    pub(crate) fn by_hand(&self, downstreams: Option<&[String]>, actions: &[Action]) -> Ordered {
+        let concerned = self.targets.iter().filter(|(name, target)| {
+            downstreams.is_none_or(|names| names.contains(name)) && actions.iter().any(|action| target.can(*action))
+        });
+        let concerned = concerned.map(|(name, _)| name.clone()).collect();
+        let scopes = downstreams.map_or_else(|| vec![EVERYWHERE.to_owned()], <[String]>::to_vec);
+        Ordered { scopes: scopes.into_iter().map(|scope| (scope, actions.to_vec())).collect(), downstreams: concerned }
     }
 }

@@ -19,6 +19,7 @@ mod herald;
 mod ledger;
 mod lists;
 mod order;
+mod owed;
 mod plans;
 mod privileges;
 mod published;

@@ -106,6 +106,9 @@ pub enum Verb {
     /// What is held until a person approves it
     #[command(subcommand)]
     Plan(Plan),
+    /// What no downstream has answered yet
+    #[command(subcommand)]
+    Owed(Owed),
     /// What nobody could understand
     #[command(subcommand)]
     Parked(Parked),
@@ -184,6 +187,9 @@ pub enum Identity {
     /// Show somebody's state, and why it is so
     #[command(before_help = examples!("leaver identity show ana@example.com", "leaver identity show people:1042"))]
     Show(Who),
+    /// Show somebody's live sessions in every downstream
+    #[command(before_help = examples!("leaver identity sessions ana@example.com", "leaver identity sessions okta:00u1x9 -o json"))]
+    Sessions(Who),
     /// Show every hop of somebody's latest change
     #[command(before_help = examples!("leaver identity trace ana@example.com", "leaver identity trace 5d1cbb0e -o json"))]
     Trace(Who),
@@ -199,6 +205,9 @@ pub struct Revoke {
     /// Only there; may be given several times
     #[arg(long = "downstream", value_name = "D")]
     pub downstreams: Vec<String>,
+    /// Show what would end, and end nothing
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
     /// Wait until every downstream is in this state: ended, looked again, or quiet for good
     #[arg(long, value_enum, value_name = "STATE")]
     pub wait: Option<Wait>,
@@ -331,6 +340,33 @@ pub enum Plan {
         reason: String,
         /// How long to wait for the end
         #[arg(long, value_name = "D", default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Owed {
+    /// List what no downstream has answered yet, longest first
+    #[command(before_help = examples!("leaver owed list", "leaver owed list --stuck -o json"))]
+    List {
+        /// Only what needs a person's help
+        #[arg(long)]
+        stuck: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+    },
+    /// Try again now what is owed, and see whether it is answered
+    #[command(before_help = examples!(
+        "leaver owed retry 8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92",
+        "leaver owed retry 8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92 --timeout 5s"
+    ))]
+    Retry {
+        /// The whole id, as in `leaver owed list`
+        #[arg(value_parser = whole_id)]
+        id: Uuid,
+        /// How long to wait for the answer
+        #[arg(long, value_name = "D", default_value = "30s", value_parser = duration)]
         timeout: Duration,
     },
 }

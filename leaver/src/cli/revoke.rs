@@ -1,4 +1,4 @@
-//! `revoke`: accepted at once; with `--wait`, followed until every downstream has answered.
+//! `revoke`: accepted at once; with `--wait`, followed until every downstream has answered; with `--dry-run`, only looked at.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::client::{Answer, Client};
 use crate::show::revocation::{self, Revocation};
+use crate::show::sessions::{self, Look};
 
 use super::args::{self, Wait};
 use super::failure::{Exit, Failure};
@@ -28,6 +29,10 @@ pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Resul
     let mut body = json!({"who": who, "reason": wish.reason});
     if !wish.downstreams.is_empty() {
         body["downstreams"] = json!(wish.downstreams);
+    }
+    if wish.dry_run {
+        body["dry_run"] = json!(true);
+        return rehearse(screen, client, &body).await;
     }
     let accepted = client.post::<Accepted>(&["revocations"], &body).await?;
     let Accepted { id, identity } = accepted.typed;
@@ -55,6 +60,24 @@ pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Resul
     progress::unfinished(screen, &revocation::missing(wanted.as_str(), &seen.typed));
     screen.next(&trace);
     Ok(Exit::Held)
+}
+
+/// What would end where; nothing is changed.
+async fn rehearse(screen: &Screen, client: &Client, body: &Value) -> Result<Exit, Failure> {
+    let look = client.post::<Look>(&["revocations"], body);
+    let seen = progress::during(screen, "a look at every downstream", Duration::from_secs(15), look).await?;
+    if screen.is_json() {
+        screen.document(&seen.json)?;
+    } else {
+        screen.answer(&sessions::would_end(&seen.typed, screen.out))?;
+    }
+    match sessions::silent(&seen.typed) {
+        Some(silent) => {
+            progress::unfinished(screen, &silent);
+            Ok(Exit::Held)
+        }
+        None => Ok(Exit::Done),
+    }
 }
 
 async fn follow(
