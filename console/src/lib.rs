@@ -44,6 +44,8 @@ pub fn routes(console: Console) -> Router {
         .route("/identities/{who}/trace", get(identities::trace))
         .route("/revocations", post(revocations::create))
         .route("/revocations/{id}", get(revocations::read))
+        .route("/locks", post(revocations::lock))
+        .route("/unlocks", post(revocations::unlock))
         .route("/sources", get(requests::sources))
         .route("/sources/{name}/sync", post(requests::sync))
         .route("/sources/{name}/plan", post(requests::plan))

@@ -22,6 +22,8 @@ pub enum RequestKind {
     RetryOwed,
     /// At somebody's sessions, or at what a revocation would end of them.
     Look,
+    Lock,
+    Unlock,
 }
 
 impl RequestKind {
@@ -37,6 +39,8 @@ impl RequestKind {
             RequestKind::Retry => "retry",
             RequestKind::RetryOwed => "retry_owed",
             RequestKind::Look => "look",
+            RequestKind::Lock => "lock",
+            RequestKind::Unlock => "unlock",
         }
     }
 }

@@ -81,6 +81,8 @@ fn alone_it_names_its_verbs_in_four_groups() {
 
     Act:
       revoke             End somebody's sessions now
+      lock               Keep somebody out for a while, also by ending what begins
+      unlock             Let somebody in again who is locked
       source plan        Show what reading a source would change, without changing it
       source sync        Read a source now and apply it
       source pause       Stop a source from being read, now
@@ -146,6 +148,7 @@ fn help_is_a_sentence_two_examples_flags_and_exit_codes() {
     Options:
           --reason <R>      Why; it is kept in the ledger
           --downstream <D>  Only there; may be given several times
+          --lock <D>        Keep them out for so long as well
           --dry-run         Show what would end, and end nothing
           --wait <STATE>    Wait until every downstream is in this state: ended,
                             looked again, or quiet for good [possible values:

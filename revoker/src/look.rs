@@ -39,6 +39,8 @@ struct Wish {
     /// What would be ordered; `None`: nothing, they are only shown.
     #[serde(default)]
     would: Option<Vec<Action>>,
+    #[serde(default)]
+    lock_for_ms: Option<u64>,
 }
 
 /// What one downstream showed.
@@ -178,7 +180,9 @@ impl Revoker {
 
     /// The cutoff that would be in force at a downstream.
     fn would_be(&self, wish: &Wish, scopes: &BTreeMap<String, Cutoff>, downstream: &str, now: DateTime<Utc>) -> Cutoff {
-        let ordered = self.by_hand(wish.downstreams.as_deref(), wish.would.as_deref().unwrap_or_default());
+        let actions = wish.would.as_deref().unwrap_or_default();
+        let lock_for = wish.lock_for_ms.map(Duration::from_millis);
+        let ordered = self.by_hand(wish.downstreams.as_deref(), actions, lock_for);
         let mut scopes = scopes.clone();
         for (scope, demand) in ordered.demands(now, None, 0) {
             let joined = scopes.get(&scope).copied().unwrap_or_default().join(&demand);

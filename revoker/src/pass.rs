@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use directory::{Answer, Directory, Leased, Outcome};
 use downstreams::{Ending, Session, SessionId, Subject};
 use lifecycle::Cutoff;
-use lifecycle::delivery::next_sweep;
+use lifecycle::delivery::{lock_sweep, next_sweep};
 use lifecycle::must_end::{Found, Look, must_end};
 use uuid::Uuid;
 
@@ -170,7 +170,10 @@ impl<'a> Work<'a> {
         let next = next_sweep(&target.sweeps, done, start, &self.cutoff, target.max_session_life, applied_at);
         let due_at = match outcome {
             Outcome::Applied => Some(applied_at + soon(applied_at - start)),
-            _ if once_more => Some(applied_at + last_gap(&target.sweeps)),
+            _ if once_more => {
+                let again = applied_at + last_gap(&target.sweeps);
+                Some(lock_sweep(&self.cutoff, applied_at).map_or(again, |at| at.min(again)))
+            }
             _ => next,
         };
         Answer {

@@ -14,15 +14,26 @@ use crate::Revoker;
 const POLL: Duration = Duration::from_secs(1);
 
 /// What this loop carries out.
-const KINDS: [RequestKind; 2] = [RequestKind::Revoke, RequestKind::RetryOwed];
+const KINDS: [RequestKind; 4] = [RequestKind::Revoke, RequestKind::Lock, RequestKind::Unlock, RequestKind::RetryOwed];
 
-/// What the console writes into a request to revoke.
+/// What the console writes into a request to revoke or lock.
 #[derive(Debug, Deserialize)]
 struct Revocation {
     subject: Uuid,
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
+    /// How long a lock lasts; of a revocation: that it locks as well.
+    #[serde(default)]
+    lock_for_ms: Option<u64>,
+}
+
+/// Into one to unlock.
+#[derive(Debug, Deserialize)]
+struct Unlock {
+    subject: Uuid,
+    #[serde(default)]
+    reason: Option<String>,
 }
 
 /// And into one to try again what is owed.
@@ -43,7 +54,7 @@ enum Error {
 }
 
 impl Revoker {
-    /// Takes requests until `stop`.
+    /// Takes requests until `stop`, and notes locks whose time is over.
     pub async fn serve_requests(&self, stop: CancellationToken) {
         let mut bell = self.directory.wake.requests.listen();
         while !stop.is_cancelled() {
@@ -59,6 +70,9 @@ impl Revoker {
                     tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again")
                 }
             }
+            if let Err(error) = self.directory.expire_locks().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "locks could not be ended; trying again");
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = bell.heard_or(POLL) => {}
@@ -69,6 +83,7 @@ impl Revoker {
     async fn carry_out(&self, request: &Request) -> directory::Result<()> {
         let done = match request.kind.as_str() {
             kind if kind == RequestKind::RetryOwed.as_str() => self.retry_owed(request).await,
+            kind if kind == RequestKind::Unlock.as_str() => self.unlock(request).await,
             _ => self.revoke(request).await,
         };
         match done {
@@ -85,21 +100,40 @@ impl Revoker {
         Ok(self.directory.retry_owed(request, subject, &downstream).await?)
     }
 
+    async fn unlock(&self, request: &Request) -> Result<(), Error> {
+        let Unlock { subject, reason } = Deserialize::deserialize(&request.payload)?;
+        self.directory.unlock(request, subject, reason.as_deref()).await?;
+        self.directory.rename(&[subject]).await?;
+        Ok(())
+    }
+
     async fn revoke(&self, request: &Request) -> Result<(), Error> {
         let payload: Revocation = Deserialize::deserialize(&request.payload)?;
-        let ordered = self.by_hand(payload.downstreams.as_deref(), &[Action::RevokeSessions, Action::RevokeRefresh]);
+        let lock_for = payload.lock_for_ms.map(Duration::from_millis);
+        let mut actions = Vec::new();
+        if request.kind == RequestKind::Revoke.as_str() {
+            actions.extend([Action::RevokeSessions, Action::RevokeRefresh]);
+        }
+        actions.extend(lock_for.map(|_| Action::Lock));
+        let ordered = self.by_hand(payload.downstreams.as_deref(), &actions, lock_for);
         self.directory.revoke_by_hand(request, payload.subject, &ordered, &payload.reason).await?;
         self.directory.rename(&[payload.subject]).await?;
         Ok(())
     }
 
     /// What a person orders: these actions, there or everywhere.
-    pub(crate) fn by_hand(&self, downstreams: Option<&[String]>, actions: &[Action]) -> Ordered {
+    pub(crate) fn by_hand(
+        &self,
+        downstreams: Option<&[String]>,
+        actions: &[Action],
+        lock_for: Option<Duration>,
+    ) -> Ordered {
         let concerned = self.targets.iter().filter(|(name, target)| {
             downstreams.is_none_or(|names| names.contains(name)) && actions.iter().any(|action| target.can(*action))
         });
         let concerned = concerned.map(|(name, _)| name.clone()).collect();
         let scopes = downstreams.map_or_else(|| vec![EVERYWHERE.to_owned()], <[String]>::to_vec);
-        Ordered { scopes: scopes.into_iter().map(|scope| (scope, actions.to_vec())).collect(), downstreams: concerned }
+        let scopes = scopes.into_iter().map(|scope| (scope, actions.to_vec())).collect();
+        Ordered { scopes, downstreams: concerned, lock_for }
     }
 }

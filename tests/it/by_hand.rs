@@ -99,6 +99,38 @@ async fn looking_at_sessions_and_rehearsing_their_end_shows_no_credential_and_en
 }
 
 #[tokio::test]
+async fn a_lock_ends_every_login_until_it_is_ended_by_hand() {
+    let world = World::start(|names| {
+        let web = names.redis("web", &redis_url(), "[200ms, 4s]");
+        format!("sources:\n  okta: {}\ndownstreams:\n  web: {web}\n", okta(""))
+    })
+    .await;
+    world.scim("okta").create(&person(1001, "ana")).await;
+    let store = world.store("web").await;
+    let before = store.sign_in("ana").await;
+    let lock = ["lock", "ana", "--for", "1h", "--reason", "stolen laptop"];
+    world.cli(&[&lock[..], &["--wait", "verified"]].concat()).await.expect_code(0);
+    assert!(!store.lives(&before).await);
+    let during = store.sign_in("ana").await;
+    store.ends(&during).await;
+    world.cli(&["identity", "show", "ana"]).await.expect_code(0).expect_words(&["locked until", "stolen laptop"]);
+    assert_eq!(world.state_of("ana").await, "active", "a lock is no suspension");
+
+    world.cli(&["unlock", "ana"]).await.expect_code(0).expect_words(&["not locked any more"]);
+    assert_eq!(world.identity("ana").await["locks"], json!([]));
+    let after = store.sign_in("ana").await;
+    world.reached("ana", "web", "settled").await;
+    assert!(store.lives(&after).await, "who is unlocked may log in");
+    world.cli(&["unlock", "ana"]).await.expect_code(0).expect_words(&["was not locked"]);
+    world.cli(&["lock", "ana", "--for", "0s", "--reason", "R"]).await.expect_code(2);
+
+    let both = ["revoke", "ana", "--lock", "1h", "--reason", "stolen laptop", "--wait", "verified"];
+    world.cli(&both).await.expect_code(0);
+    assert!(!store.lives(&after).await);
+    assert_eq!(world.identity("ana").await["locks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn no_admin_route_answers_without_an_admin_token() {
     let world = World::start(|names| names.usual()).await;
     world.scim("okta").create(&person(1001, "ana")).await;
@@ -110,6 +142,8 @@ async fn no_admin_route_answers_without_an_admin_token() {
         ("GET", format!("/api/v1/identities/{id}/trace")),
         ("POST", "/api/v1/revocations".to_owned()),
         ("GET", format!("/api/v1/revocations/{id}")),
+        ("POST", "/api/v1/locks".to_owned()),
+        ("POST", "/api/v1/unlocks".to_owned()),
         ("GET", "/api/v1/owed".to_owned()),
         ("GET", format!("/api/v1/owed/{id}")),
         ("POST", format!("/api/v1/owed/{id}/retry")),

@@ -18,6 +18,7 @@ mod groups;
 mod herald;
 mod ledger;
 mod lists;
+mod locks;
 mod order;
 mod owed;
 mod plans;

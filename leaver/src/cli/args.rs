@@ -97,6 +97,24 @@ pub enum Verb {
         "leaver revoke okta:00u1x9 --reason INC-7 --downstream web --wait verified"
     ))]
     Revoke(Revoke),
+    /// Keep somebody out for a while, also by ending what begins
+    #[command(before_help = examples!(
+        "leaver lock ana@example.com --for 1h --reason 'stolen laptop'",
+        "leaver lock okta:00u1x9 --for 30m --reason INC-7 --wait verified"
+    ))]
+    Lock(Lock),
+    /// Let somebody in again who is locked
+    #[command(before_help = examples!(
+        "leaver unlock ana@example.com",
+        "leaver unlock okta:00u1x9 --reason INC-7"
+    ))]
+    Unlock {
+        #[command(flatten)]
+        who: Who,
+        /// Why; it is kept with the lock
+        #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
+        reason: Option<String>,
+    },
     /// What happened, as CloudEvents
     #[command(subcommand)]
     Events(Events),
@@ -205,9 +223,36 @@ pub struct Revoke {
     /// Only there; may be given several times
     #[arg(long = "downstream", value_name = "D")]
     pub downstreams: Vec<String>,
+    /// Keep them out for so long as well
+    #[arg(long = "lock", value_name = "D", value_parser = duration)]
+    pub lock_for: Option<Duration>,
     /// Show what would end, and end nothing
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub until: Until,
+}
+
+#[derive(Debug, Args)]
+pub struct Lock {
+    #[command(flatten)]
+    pub who: Who,
+    /// For how long
+    #[arg(long = "for", value_name = "D", value_parser = duration)]
+    pub lasts: Duration,
+    /// Why; it is kept in the ledger
+    #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Only there; may be given several times
+    #[arg(long = "downstream", value_name = "D")]
+    pub downstreams: Vec<String>,
+    #[command(flatten)]
+    pub until: Until,
+}
+
+/// How long to follow what was asked for.
+#[derive(Debug, Args)]
+pub struct Until {
     /// Wait until every downstream is in this state: ended, looked again, or quiet for good
     #[arg(long, value_enum, value_name = "STATE")]
     pub wait: Option<Wait>,

@@ -29,6 +29,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Act",
         &[
             "revoke",
+            "lock",
+            "unlock",
             "source plan",
             "source sync",
             "source pause",

@@ -130,6 +130,8 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         }
         Verb::Identity(verb) => identities::run(screen, &client()?, verb).await?,
         Verb::Revoke(wish) => revoke::run(screen, &client()?, wish).await?,
+        Verb::Lock(wish) => revoke::lock(screen, &client()?, wish).await?,
+        Verb::Unlock { who, reason } => revoke::unlock(screen, &client()?, &who.who, reason.as_deref()).await?,
         Verb::Events(args::Events::Tail(tail)) => events::tail(screen, &client()?, tail).await?,
         Verb::Source(verb) => sources::run(screen, &client()?, verb).await?,
         Verb::Plan(verb) => plans::run(screen, &client()?, verb).await?,

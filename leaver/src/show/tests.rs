@@ -81,6 +81,22 @@ fn an_identity() {
 }
 
 #[test]
+fn an_identity_that_is_locked() {
+    let mut ana = ana();
+    let lock = |scopes: &[&str], by: Value| {
+        json!({"revocation": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "at": "2026-11-21T09:12:03Z", "until": "2026-11-21T10:12:03Z",
+               "scopes": scopes, "asked_by": by, "reason": by.as_str().map(|_| "stolen laptop")})
+    };
+    ana["locks"] = json!([lock(&["*"], json!("jo")), lock(&["web", "sso"], json!(null))]);
+    let text = identity::detail(&read(ana), TERMINAL);
+    let locked: Vec<&str> = text.lines().filter(|line| line.starts_with("locked")).collect();
+    assert_snapshot!(locked.join("\n"), @r"
+    locked until 2026-11-21T10:12:03.000Z, everywhere, by jo: stolen laptop
+    locked until 2026-11-21T10:12:03.000Z, web, sso, by the policy
+    ");
+}
+
+#[test]
 fn identities() {
     let mut long = ana();
     long["userName"] = json!("a-very-long-name-that-somebody-was-given@subsidiary.example.com");
