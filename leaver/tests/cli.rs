@@ -83,7 +83,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       revoke             End somebody's sessions now
       lock               Keep somebody out for a while, also by ending what begins
       unlock             Let somebody in again who is locked
-      source plan        Show what reading a source would change, without changing it
+      source plan        Show what reading a source would change, and change nothing
       source sync        Read a source now and apply it
       source pause       Stop a source from being read, now
       source resume      Let a paused source be read again

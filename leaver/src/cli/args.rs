@@ -307,7 +307,7 @@ pub enum Source {
     /// List the sources and how they do
     #[command(before_help = examples!("leaver source list", "leaver source list -o json"))]
     List,
-    /// Show what reading a source would change, without changing it
+    /// Show what reading a source would change, and change nothing
     #[command(before_help = examples!("leaver source plan people", "leaver source plan people -o json"))]
     Plan(Run),
     /// Read a source now and apply it

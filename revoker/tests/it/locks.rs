@@ -1,5 +1,6 @@
 //! Locks, by hand and by policy: whoever logs in meanwhile is out at the next sweep.
 
+use lifecycle::Action;
 use policy::Policy;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ async fn asks(world: &World, kind: directory::RequestKind, payload: serde_json::
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_during_a_lock_ends_at_the_next_sweep_and_one_after_the_unlock_lives() {
-    let web = Store::new();
+    let web = Store::of(false, &[Action::RevokeSessions, Action::Lock]);
     let world = Setup::of([("web", &web)]).start().await;
     let ana = world.person("ana").await;
     web.sign_in("ana", "w1");
@@ -38,7 +39,7 @@ async fn a_login_during_a_lock_ends_at_the_next_sweep_and_one_after_the_unlock_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_locks_for_as_long_as_it_says() {
-    let web = Store::of(false, &[lifecycle::Action::RevokeSessions, lifecycle::Action::Lock]);
+    let web = Store::of(false, &[Action::RevokeSessions, Action::Lock]);
     let text =
         "rules:\n  - { name: lost it, on: [membership.removed], when: group.privileged, do: [lock], lock_for: 2h }\n";
     let policy = Policy::parse(text).unwrap();
