@@ -4,6 +4,8 @@ mod auth;
 mod events;
 mod identities;
 mod ledger;
+mod looks;
+mod owed;
 mod parked;
 mod plans;
 mod problem;
@@ -38,9 +40,12 @@ pub fn routes(console: Console) -> Router {
     let api = Router::new()
         .route("/identities", get(identities::list))
         .route("/identities/{who}", get(identities::show))
+        .route("/identities/{who}/sessions", get(looks::sessions))
         .route("/identities/{who}/trace", get(identities::trace))
         .route("/revocations", post(revocations::create))
         .route("/revocations/{id}", get(revocations::read))
+        .route("/locks", post(revocations::lock))
+        .route("/unlocks", post(revocations::unlock))
         .route("/sources", get(requests::sources))
         .route("/sources/{name}/sync", post(requests::sync))
         .route("/sources/{name}/plan", post(requests::plan))
@@ -51,6 +56,9 @@ pub fn routes(console: Console) -> Router {
         .route("/plans/{id}", get(plans::show))
         .route("/plans/{id}/approve", post(plans::approve))
         .route("/plans/{id}/reject", post(plans::reject))
+        .route("/owed", get(owed::list))
+        .route("/owed/{id}", get(owed::show))
+        .route("/owed/{id}/retry", post(owed::retry))
         .route("/parked", get(parked::list))
         .route("/parked/{id}/retry", post(parked::retry))
         .route("/tokens", get(tokens::list).post(tokens::create))

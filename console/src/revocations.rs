@@ -1,12 +1,14 @@
-//! Revocations by hand: accepted once durable, then followed until a downstream has answered.
+//! Revocations and locks by hand: accepted once durable, then followed until a downstream has answered.
 
 use std::time::Duration;
 
 use axum::Extension;
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use directory::{RequestKind, RevocationRow};
+use lifecycle::Action;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -15,6 +17,11 @@ use uuid::Uuid;
 use crate::auth::Administrator;
 use crate::{Console, problem::Problem};
 
+type Accepted = Result<(StatusCode, Json<Value>), Problem>;
+
+/// Longer, and it is a suspension, which sources say.
+const LONGEST_LOCK: Duration = Duration::from_secs(365 * 86_400);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
@@ -22,31 +29,99 @@ pub(crate) struct Wish {
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
+    /// For so long every session is dead as well, also one that begins later.
+    #[serde(default, with = "humantime_serde")]
+    lock_for: Option<Duration>,
+    /// Only say what would end where.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 pub(crate) async fn create(
     State(console): State<Console>,
     Extension(Administrator(by)): Extension<Administrator>,
     headers: HeaderMap,
-    wish: Result<Json<Wish>, axum::extract::rejection::JsonRejection>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+    wish: Result<Json<Wish>, JsonRejection>,
+) -> Accepted {
     let Json(wish) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
-    if wish.reason.trim().is_empty() {
-        return Err(Problem::new(400, "a reason is required"));
+    let mut would = vec![Action::RevokeSessions, Action::RevokeRefresh];
+    would.extend(wish.lock_for.map(|_| Action::Lock));
+    console.order(RequestKind::Revoke, &wish, &would, &headers, &by).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockWish {
+    who: String,
+    reason: String,
+    #[serde(rename = "for", with = "humantime_serde")]
+    lasts: Duration,
+    #[serde(default)]
+    downstreams: Option<Vec<String>>,
+}
+
+/// A lock is a revocation that lasts: it is followed like one.
+pub(crate) async fn lock(
+    State(console): State<Console>,
+    Extension(Administrator(by)): Extension<Administrator>,
+    headers: HeaderMap,
+    wish: Result<Json<LockWish>, JsonRejection>,
+) -> Accepted {
+    let Json(LockWish { who, reason, lasts, downstreams }) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
+    let wish = Wish { who, reason, downstreams, lock_for: Some(lasts), dry_run: false };
+    console.order(RequestKind::Lock, &wish, &[Action::Lock], &headers, &by).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnlockWish {
+    who: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+pub(crate) async fn unlock(
+    State(console): State<Console>,
+    Extension(Administrator(by)): Extension<Administrator>,
+    wish: Result<Json<UnlockWish>, JsonRejection>,
+) -> Accepted {
+    let Json(UnlockWish { who, reason }) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
+    let subject = console.one(&who, false).await?;
+    let payload = json!({"subject": subject, "reason": reason});
+    let request = console.directory.ask(RequestKind::Unlock, &payload, &by).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"request": request, "identity": subject}))))
+}
+
+impl Console {
+    /// Stores what a person orders about somebody's sessions, or has a revoker say what `would` be done.
+    async fn order(&self, kind: RequestKind, wish: &Wish, would: &[Action], headers: &HeaderMap, by: &str) -> Accepted {
+        if wish.reason.trim().is_empty() {
+            return Err(Problem::new(400, "a reason is required"));
+        }
+        if let Some(unknown) = wish.downstreams.iter().flatten().find(|d| !self.downstreams.contains(d)) {
+            return Err(Problem::new(
+                400,
+                format!("no downstream is called {unknown}; known: {}", self.downstreams.join(", ")),
+            ));
+        }
+        if wish.lock_for.is_some_and(|lasts| lasts.is_zero() || lasts > LONGEST_LOCK) {
+            return Err(Problem::new(400, "a lock lasts some time, and a year at most")
+                .help("whoever must be out for longer is suspended at a source"));
+        }
+        let subject = self.one(&wish.who, false).await?;
+        let lock_for_ms = wish.lock_for.map(|lasts| lasts.as_millis() as u64);
+        let mut payload = json!({"subject": subject, "downstreams": wish.downstreams, "lock_for_ms": lock_for_ms});
+        if wish.dry_run {
+            payload["would"] = json!(would);
+            return Ok((StatusCode::OK, Json(self.look(subject, &payload, by, None).await?)));
+        }
+        let (span, trace) =
+            crate::trace::begin(headers, if kind == RequestKind::Lock { "lock" } else { "revoke by hand" });
+        payload["reason"] = json!(wish.reason);
+        payload["traceparent"] = json!(trace);
+        let id = self.directory.ask(kind, &payload, by).instrument(span).await?;
+        Ok((StatusCode::ACCEPTED, Json(json!({"id": id, "identity": subject}))))
     }
-    if let Some(unknown) = wish.downstreams.iter().flatten().find(|d| !console.downstreams.contains(d)) {
-        return Err(Problem::new(
-            400,
-            format!("no downstream is called {unknown}; known: {}", console.downstreams.join(", ")),
-        ));
-    }
-    let subject = console.one(&wish.who, false).await?;
-    let (span, trace) = crate::trace::begin(&headers, "revoke by hand");
-    let payload = json!({
-        "subject": subject, "reason": wish.reason, "downstreams": wish.downstreams, "traceparent": trace,
-    });
-    let id = console.directory.ask(RequestKind::Revoke, &payload, &by).instrument(span).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"id": id, "identity": subject}))))
 }
 
 #[derive(Deserialize)]

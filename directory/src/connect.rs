@@ -93,7 +93,8 @@ impl Directory {
         Self { holder: holder.into(), ..self }
     }
 
-    pub(crate) fn holder(&self) -> &str {
+    /// That name.
+    pub fn holder(&self) -> &str {
         &self.holder
     }
 

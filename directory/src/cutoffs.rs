@@ -43,13 +43,13 @@ pub(crate) struct Whose {
 }
 
 /// Joins `demands` (scope, cutoff) into the subject's cutoffs and brings its deliveries up to date: those that `waiting`
-/// names get a first pass, other existing ones look again under the new cutoff.
+/// names get a first pass, other existing ones look again under the new cutoff. Returns all scopes, as they are now.
 pub(crate) async fn join(
     tx: &mut PgConnection,
     Whose { subject, kind, published }: Whose,
     demands: impl FnOnce(&BTreeMap<String, Cutoff>) -> Vec<(String, Cutoff)>,
     waiting: Option<Waiting<'_>>,
-) -> Result<()> {
+) -> Result<BTreeMap<String, Cutoff>> {
     let mut revision = sqlx::query_scalar!(
         "INSERT INTO ledger.cutoff_subjects AS s (subject_id, kind) VALUES ($1, $2)
          ON CONFLICT (subject_id) DO UPDATE SET kind = s.kind RETURNING revision",
@@ -98,11 +98,12 @@ pub(crate) async fn join(
         .fetch_one(&mut *tx)
         .await?;
     }
-    owe(tx, subject, &scopes, revision, waiting).await
+    owe(tx, subject, &scopes, revision, waiting).await?;
+    Ok(scopes)
 }
 
 /// What is in force at a downstream: the join of `*` and its own scope.
-pub(crate) fn in_force(scopes: &BTreeMap<String, Cutoff>, downstream: &str) -> Cutoff {
+pub fn in_force(scopes: &BTreeMap<String, Cutoff>, downstream: &str) -> Cutoff {
     let of = |scope: &str| scopes.get(scope).copied().unwrap_or_default();
     of(EVERYWHERE).join(&of(downstream))
 }

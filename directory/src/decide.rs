@@ -1,9 +1,10 @@
 //! Decide: one transaction writes the decision, the cutoff, what is owed, and tells the bus. Idempotent by the event.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lifecycle::cutoff::StateMark;
+use lifecycle::cutoff::{Lock, StateMark};
 use lifecycle::{Action, Class, Context, Cutoff, EventType, SubjectKind};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use crate::cutoffs::{self, Waiting, Whose};
 use crate::receipts::{self, Note, Requested};
-use crate::{Directory, Error, Result, names};
+use crate::{Directory, Error, Result, locks, names};
 
 /// An event as the revoker needs it.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Ordered {
     pub scopes: Vec<(String, Vec<Action>)>,
     /// Downstreams that can do at least one of the actions.
     pub downstreams: Vec<String>,
+    /// For how long, where a lock is ordered.
+    pub lock_for: Option<Duration>,
 }
 
 impl Ordered {
@@ -46,8 +49,23 @@ impl Ordered {
         self.scopes.iter().flat_map(|(_, actions)| actions.iter().copied()).collect()
     }
 
-    fn demands(&self, at: DateTime<Utc>, state: Option<StateMark>, generation: i64) -> Vec<(String, Cutoff)> {
-        self.scopes.iter().map(|(scope, actions)| (scope.clone(), demand(actions, at, state, generation))).collect()
+    /// What it demands, by scope.
+    pub fn demands(&self, at: DateTime<Utc>, state: Option<StateMark>, generation: i64) -> Vec<(String, Cutoff)> {
+        let demand =
+            |actions: &[Action]| Cutoff { lock: self.lock(actions, at), ..demand(actions, at, state, generation) };
+        self.scopes.iter().map(|(scope, actions)| (scope.clone(), demand(actions))).collect()
+    }
+
+    /// The lock that actions at an instant demand.
+    fn lock(&self, actions: &[Action], at: DateTime<Utc>) -> Option<Lock> {
+        let lasts = self.lock_for.filter(|_| actions.contains(&Action::Lock))?;
+        Some(Lock { at, until: Some(at + lasts) })
+    }
+
+    /// Where a lock is ordered.
+    pub(crate) fn locked_scopes(&self) -> Vec<String> {
+        let locked = self.scopes.iter().filter(|(_, actions)| actions.contains(&Action::Lock));
+        locked.map(|(scope, _)| scope.clone()).collect()
     }
 }
 
@@ -173,7 +191,8 @@ impl Directory {
             let waiting = Waiting { revocation: request.id, class: Class::Hand, downstreams: &ordered.downstreams };
             let demands = ordered.demands(at, None, 0);
             let whose = written.joins(subject, SubjectKind::Identity);
-            cutoffs::join(&mut tx, whose, |_| demands, Some(waiting)).await?;
+            let scopes = cutoffs::join(&mut tx, whose, |_| demands, Some(waiting)).await?;
+            locks::begin(&mut tx, &revocation, &scopes, &mut written).await?;
         }
         self.tell(&mut tx, &written).await?;
         crate::requests::finish(&mut tx, request.id, true, &json!({"revocation": request.id})).await?;
@@ -185,7 +204,7 @@ impl Directory {
     }
 
     /// What subscribers learn of it: records of the new revocations, and subjects under their names.
-    async fn tell(&self, tx: &mut PgConnection, written: &Written) -> Result<()> {
+    pub(crate) async fn tell(&self, tx: &mut PgConnection, written: &Written) -> Result<()> {
         receipts::tell(tx, &written.notes).await?;
         if self.naming().is_some() {
             let subjects: Vec<Uuid> = written.subjects.iter().copied().collect();
@@ -197,16 +216,16 @@ impl Directory {
 
 /// What a transaction has written so far.
 #[derive(Debug, Default)]
-struct Written {
+pub(crate) struct Written {
     /// Whether subscribers are told of it.
-    published: bool,
-    notes: Vec<Note>,
+    pub published: bool,
+    pub notes: Vec<Note>,
     /// Whose cutoffs were joined.
-    subjects: BTreeSet<Uuid>,
+    pub subjects: BTreeSet<Uuid>,
 }
 
 impl Written {
-    fn joins(&mut self, subject: Uuid, kind: SubjectKind) -> Whose {
+    pub fn joins(&mut self, subject: Uuid, kind: SubjectKind) -> Whose {
         self.subjects.insert(subject);
         Whose { subject, kind, published: self.published }
     }
@@ -313,7 +332,9 @@ async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) ->
         let state = event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
         let demands = ordered.demands(event.recorded_at, state, generation);
         let waiting = Waiting { revocation: event.event_id, class: event.class, downstreams: &ordered.downstreams };
-        cutoffs::join(tx, written.joins(event.subject, event.kind), |_| demands, Some(waiting)).await?;
+        let whose = written.joins(event.subject, event.kind);
+        let scopes = cutoffs::join(tx, whose, |now| locks::no_shorter(demands, now), Some(waiting)).await?;
+        locks::begin(tx, &revocation, &scopes, written).await?;
     }
     Ok(true)
 }
@@ -333,19 +354,21 @@ async fn inherit(tx: &mut PgConnection, event: &Undecided, written: &mut Written
     if inherited.is_empty() {
         return Ok(());
     }
-    cutoffs::join(tx, written.joins(event.subject, event.kind), |_| inherited, None).await
+    cutoffs::join(tx, written.joins(event.subject, event.kind), |_| inherited, None).await?;
+    Ok(())
 }
 
-struct Revocation<'a> {
-    id: Uuid,
-    subject: Uuid,
+/// A revocation that is written.
+pub(crate) struct Revocation<'a> {
+    pub id: Uuid,
+    pub subject: Uuid,
     event: Option<i64>,
     class: Class,
-    at: DateTime<Utc>,
-    ordered: &'a Ordered,
+    pub at: DateTime<Utc>,
+    pub ordered: &'a Ordered,
     reason: Option<&'a str>,
     by: Option<&'a str>,
-    trace: Option<&'a str>,
+    pub trace: Option<&'a str>,
 }
 
 async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, written: &mut Written) -> Result<bool> {

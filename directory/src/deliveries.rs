@@ -147,7 +147,7 @@ impl Directory {
     }
 
     /// Hashes of the sessions that earlier passes ended, by subject.
-    async fn ended(&self, downstream: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, HashSet<Vec<u8>>>> {
+    pub async fn ended(&self, downstream: &str, subjects: &[Uuid]) -> Result<HashMap<Uuid, HashSet<Vec<u8>>>> {
         let mut ended: HashMap<Uuid, HashSet<Vec<u8>>> = HashMap::new();
         for row in sqlx::query!(
             "SELECT subject_id, session_hash FROM working.ended WHERE downstream = $1 AND subject_id = ANY($2)",

@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::locks::LockRow;
 use crate::{Directory, Result};
 
 /// An identity in a list; the public form.
@@ -60,6 +61,8 @@ pub struct IdentityDetail {
     /// One sentence: why the state is what it is.
     pub why: String,
     pub groups: Vec<String>,
+    /// Locks that are in force.
+    pub locks: Vec<LockRow>,
     /// Receipts of the latest revocation.
     pub receipts: Vec<ReceiptRow>,
 }
@@ -168,8 +171,8 @@ impl Directory {
         )
         .fetch_all(&self.pool)
         .await?;
-        let why = why(&identity);
-        Ok(Some(IdentityDetail { identity, why, groups, receipts }))
+        let (why, locks) = (why(&identity), self.locks(id).await?);
+        Ok(Some(IdentityDetail { identity, why, groups, locks, receipts }))
     }
 
     async fn with_accounts(&self, rows: Vec<Raw>) -> Result<Vec<IdentityRow>> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use lifecycle::lock::{self, LockType};
 use lifecycle::receipt::{self, Concerning, Receipt, ReceiptState, ReceiptType};
 use lifecycle::{Action, Class, SubjectKind};
 use serde_json::json;
@@ -55,6 +56,15 @@ impl Note {
         };
         let body = receipt::requested(&concerning, &order);
         Note { id: concerning.id, subject: of.subject, body, trace: of.trace.map(str::to_owned) }
+    }
+}
+
+impl Note {
+    /// That a lock began or ended.
+    pub(crate) fn lock(concerning: &Concerning<'_>, what: LockType, until: DateTime<Utc>, scopes: &[String]) -> Self {
+        let body = lock::record(concerning, what, until, scopes);
+        let trace = concerning.trace.map(str::to_owned);
+        Note { id: concerning.id, subject: concerning.subject, body, trace }
     }
 }
 

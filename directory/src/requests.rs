@@ -18,6 +18,12 @@ pub enum RequestKind {
     Resume,
     /// Of a parked record.
     Retry,
+    /// Of what a downstream owes.
+    RetryOwed,
+    /// At somebody's sessions, or at what a revocation would end of them.
+    Look,
+    Lock,
+    Unlock,
 }
 
 impl RequestKind {
@@ -31,6 +37,10 @@ impl RequestKind {
             RequestKind::Pause => "pause",
             RequestKind::Resume => "resume",
             RequestKind::Retry => "retry",
+            RequestKind::RetryOwed => "retry_owed",
+            RequestKind::Look => "look",
+            RequestKind::Lock => "lock",
+            RequestKind::Unlock => "unlock",
         }
     }
 }

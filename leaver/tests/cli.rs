@@ -67,43 +67,48 @@ fn alone_it_names_its_verbs_in_four_groups() {
     Usage: leaver VERB [OPTIONS]
 
     Look:
-      identity list   List who is known
-      identity show   Show somebody's state, and why it is so
-      identity trace  Show every hop of somebody's latest change
-      events tail     Print events as they happen, one CloudEvent per line
-      source list     List the sources and how they do
-      plan list       List plans
-      plan show       Show a plan with its rows, those of privileged people first
-      parked list     List what sources sent and nobody could understand
-      ledger check    Look for broken histories and forgotten work
+      identity list      List who is known
+      identity show      Show somebody's state, and why it is so
+      identity sessions  Show somebody's live sessions in every downstream
+      identity trace     Show every hop of somebody's latest change
+      events tail        Print events as they happen, one CloudEvent per line
+      source list        List the sources and how they do
+      plan list          List plans
+      plan show          Show a plan with its rows, those of privileged people first
+      owed list          List what no downstream has answered yet, longest first
+      parked list        List what sources sent and nobody could understand
+      ledger check       Look for broken histories and forgotten work
 
     Act:
-      revoke          End somebody's sessions now
-      source plan     Show what reading a source would change, without changing it
-      source sync     Read a source now and apply it
-      source pause    Stop a source from being read, now
-      source resume   Let a paused source be read again
-      plan approve    Apply exactly what a held plan says
-      plan reject     Refuse exactly what a held plan says
-      parked retry    Carry out again what a source sent, once the cause is mended
+      revoke             End somebody's sessions now
+      lock               Keep somebody out for a while, also by ending what begins
+      unlock             Let somebody in again who is locked
+      source plan        Show what reading a source would change, and change nothing
+      source sync        Read a source now and apply it
+      source pause       Stop a source from being read, now
+      source resume      Let a paused source be read again
+      plan approve       Apply exactly what a held plan says
+      plan reject        Refuse exactly what a held plan says
+      owed retry         Try again now what is owed, and see whether it is answered
+      parked retry       Carry out again what a source sent, once the cause is mended
 
     Run:
-      up              Run every part in one process, in the foreground
-      sync-worker     Read sources and receive SCIM, in a process of its own
-      revoker         Decide and end sessions, in a process of its own
-      console         Serve the admin API, in a process of its own
-      demo            Watch people leave a small company, and their sessions end
-      migrate         Bring the database to the newest schema
+      up                 Run every part in one process, in the foreground
+      sync-worker        Read sources and receive SCIM, in a process of its own
+      revoker            Decide and end sessions, in a process of its own
+      console            Serve the admin API, in a process of its own
+      demo               Watch people leave a small company, and their sessions end
+      migrate            Bring the database to the newest schema
 
     Set up:
-      check           Validate configuration and policy, and try every connection
-      policy test     Decide the examples of the policy
-      generate        Write the personnel file of a made-up organisation
-      token create    Make a token and print it, this once
-      token list      List tokens: whose, and until when
-      token revoke    Accept a token no longer
-      config schema   Print the JSON schema of the configuration
-      completions     Print completions for a shell
+      check              Validate configuration and policy, and try every connection
+      policy test        Decide the examples of the policy
+      generate           Write the personnel file of a made-up organisation
+      token create       Make a token and print it, this once
+      token list         List tokens: whose, and until when
+      token revoke       Accept a token no longer
+      config schema      Print the JSON schema of the configuration
+      completions        Print completions for a shell
 
       -c, --config <FILE>    The configuration [default: leaver.yaml]
           --server <URL>     The server to talk to, instead of the configured one
@@ -143,6 +148,8 @@ fn help_is_a_sentence_two_examples_flags_and_exit_codes() {
     Options:
           --reason <R>      Why; it is kept in the ledger
           --downstream <D>  Only there; may be given several times
+          --lock <D>        Keep them out for so long as well
+          --dry-run         Show what would end, and end nothing
           --wait <STATE>    Wait until every downstream is in this state: ended,
                             looked again, or quiet for good [possible values:
                             applied, verified, settled]

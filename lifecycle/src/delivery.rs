@@ -19,8 +19,8 @@ pub fn retry_delay(attempts: u32) -> Duration {
 
 /// When to sweep next, `done` sweeps having run since the first pass at `applied_at`; `None`: never again.
 ///
-/// After the configured series a locked subject is swept every 30 s until the lock ends, a disabled one after 10 minutes,
-/// one hour, then daily until no session from before the suspension can be alive.
+/// A locked subject is swept at least every 30 s until the lock ends. After the configured series a disabled one is swept after
+/// 10 minutes, one hour, then daily until no session from before the suspension can be alive.
 pub fn next_sweep(
     sweeps: &[Duration],
     done: usize,
@@ -29,14 +29,13 @@ pub fn next_sweep(
     max_session_life: Duration,
     now: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
+    let locked = lock_sweep(cutoff, now);
     if let Some(offset) = sweeps.get(done) {
-        return Some(applied_at + *offset);
+        let scheduled = applied_at + *offset;
+        return Some(locked.map_or(scheduled, |at| at.min(scheduled)));
     }
-    if cutoff.locked(now) {
-        return Some(now + Duration::from_secs(30));
-    }
-    if !cutoff.disabled() {
-        return None;
+    if locked.is_some() || !cutoff.disabled() {
+        return locked;
     }
     const HOUR: u64 = 3_600;
     let wait = match done - sweeps.len() {
@@ -46,6 +45,14 @@ pub fn next_sweep(
     };
     let last = cutoff.sessions_before.unwrap_or(applied_at) + max_session_life;
     Some(now + wait).filter(|at| *at <= last)
+}
+
+/// When somebody who is locked is looked at again: in 30 s, and a last time one second before the lock ends, so that no session
+/// that began during it outlives it by much. `None`: nobody is locked, or that last look has been.
+pub fn lock_sweep(cutoff: &Cutoff, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let until = cutoff.lock.filter(|_| cutoff.locked(now))?.until?;
+    let (next, last) = (now + Duration::from_secs(30), until - Duration::from_secs(1));
+    if next < last { Some(next) } else { Some(last).filter(|last| *last > now) }
 }
 
 #[cfg(test)]
@@ -73,6 +80,13 @@ mod tests {
         assert_eq!(next(4, &disabled, 4_201), Some(90_601_000), "then daily");
         assert_eq!(next(5, &disabled, 90_601), None, "nothing from before can be alive");
         assert_eq!(next(2, &locked, 1), Some(31_000));
+        assert_eq!(next(3, &locked, 31), Some(59_000), "a last time before the lock ends");
+        assert_eq!(next(4, &locked, 59), None, "and not for ever");
         assert_eq!(next(3, &locked, 61), None, "the lock is over");
+        let rare = [Duration::from_secs(50)];
+        let first = next_sweep(&rare, 0, start, &locked, life, start).map(|at| (at - start).num_seconds());
+        assert_eq!(first, Some(30), "a sweep of the series that is far away waits for the lock's");
+        let unlocked = Cutoff { lock: Some(Lock { at: start + Duration::from_secs(5), until: None }), ..locked };
+        assert_eq!(next(2, &unlocked, 6), None, "an unlock ends the sweeps");
     }
 }

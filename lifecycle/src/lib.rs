@@ -9,6 +9,7 @@ pub mod cutoff;
 pub mod delivery;
 pub mod effective;
 pub mod event;
+pub mod lock;
 pub mod must_end;
 pub mod receipt;
 pub mod redact;

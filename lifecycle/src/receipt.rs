@@ -142,7 +142,7 @@ pub fn requested(concerning: &Concerning<'_>, order: &Order<'_>) -> String {
         Some(event) => data["event"] = json!(event),
         None => data["by_hand"] = json!(true),
     }
-    render(concerning, ReceiptType::Requested, &data)
+    render(concerning, ReceiptType::Requested.as_str(), &data)
 }
 
 /// The record of a step at a downstream: CloudEvents 1.0 in structured JSON.
@@ -161,10 +161,10 @@ pub fn step(concerning: &Concerning<'_>, step: ReceiptType, downstream: &str, re
             "settled": receipt.settled_at.as_ref().map(text),
         },
     });
-    render(concerning, step, &data)
+    render(concerning, step.as_str(), &data)
 }
 
-fn render(concerning: &Concerning<'_>, what: ReceiptType, data: &Value) -> String {
+pub(crate) fn render(concerning: &Concerning<'_>, what: &str, data: &Value) -> String {
     let mut record = json!({
         "specversion": "1.0",
         "id": concerning.id,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use jsonschema::Validator;
 use lifecycle::account::Profile;
 use lifecycle::cutoff::{Lock, StateMark};
+use lifecycle::lock::{self, LockType};
 use lifecycle::receipt::{self, Concerning, Order, Receipt, ReceiptState, ReceiptType};
 use lifecycle::{Action, Class, Cutoff, Event, EventType, Lane, Revocations, State, SubjectKind};
 use serde_json::{Value, json};
@@ -186,7 +187,8 @@ fn a_subjects_revocations_are_as_their_schema_says() {
 #[test]
 fn a_receipt_of_every_step_is_as_its_schema_says() {
     let schema = Schema::read(RECEIPTS);
-    let types: BTreeSet<&str> = ReceiptType::ALL.iter().map(|step| step.as_str()).collect();
+    let locks = LockType::ALL.iter().map(|what| what.as_str());
+    let types: BTreeSet<&str> = ReceiptType::ALL.iter().map(|step| step.as_str()).chain(locks).collect();
     assert_eq!(schema.words("/properties/type/enum"), types);
     let actions: BTreeSet<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
     assert_eq!(schema.words("/$defs/order/properties/actions/items/enum"), actions);
@@ -212,6 +214,9 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
             settled_at: None,
         };
         schema.holds(&receipt::step(&concerning, step, "web", &receipt), &["traceparent"]);
+    }
+    for what in LockType::ALL {
+        schema.holds(&lock::record(&concerning, what, at(3), &downstreams), &["traceparent"]);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a policy makes of one event.
 
+use std::time::Duration;
+
 use lifecycle::{Action, Context, EventType};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +34,9 @@ pub struct Ordered {
     /// What to do where the action is unsupported; empty is nothing.
     #[serde(default, rename = "else", skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Vec<Action>,
+    /// How long, of a lock.
+    #[serde(default, rename = "lock_for_ms", skip_serializing_if = "Option::is_none", with = "milliseconds")]
+    pub lock_for: Option<Duration>,
 }
 
 /// A rule whose `when` has no result for the facts at hand.
@@ -89,13 +94,30 @@ fn orders(rule: &Rule) -> impl Iterator<Item = Ordered> {
         action: *action,
         downstreams: rule.downstreams.clone(),
         otherwise: rule.otherwise.iter().copied().filter(|other| other != action).collect(),
+        lock_for: rule.lock_for.filter(|_| *action == Action::Lock || rule.otherwise.contains(&Action::Lock)),
     })
+}
+
+/// A duration as JSON has it.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(lasts: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        lasts.map(|lasts| lasts.as_millis() as u64).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
 }
 
 /// Adds an order, into one of the same action where that means the same: the same `else` in more downstreams, or more `else` in
 /// the same downstreams. Two orders that differ in both stay two, or an `else` would spread to downstreams it was not meant for.
 fn join(orders: &mut Vec<Ordered>, new: Ordered) {
-    for order in orders.iter_mut().filter(|order| order.action == new.action) {
+    let same = |order: &&mut Ordered| order.action == new.action && order.lock_for == new.lock_for;
+    for order in orders.iter_mut().filter(same) {
         if order.otherwise == new.otherwise {
             order.downstreams = match (order.downstreams.take(), new.downstreams) {
                 (Some(these), Some(those)) => Some(union(these, those)),

@@ -1,5 +1,7 @@
 //! Reads a policy file to its end and reports every problem in it.
 
+use std::time::Duration;
+
 use lifecycle::{Action, EventType};
 
 use crate::example;
@@ -13,7 +15,10 @@ use crate::vocabulary::{Scope, Words};
 use crate::yaml::{self, Content, Node};
 
 const TOP: &[&str] = &["rules", "examples"];
-const RULE: &[&str] = &["name", "on", "when", "do", "downstreams", "else"];
+const RULE: &[&str] = &["name", "on", "when", "do", "downstreams", "else", "lock_for"];
+
+/// Whoever must be out for longer is suspended at a source. In seconds.
+const LONGEST_LOCK: u64 = 365 * 86_400;
 
 pub(crate) fn read(source: &str) -> Result<Policy, Vec<Problem>> {
     let mut reader = Reader { source, problems: Vec::new() };
@@ -104,9 +109,18 @@ impl Reader<'_> {
             }));
             sorted
         });
+        let lock_for = fields.get("lock_for").and_then(|node| {
+            if !actions.contains(&Action::Lock) && !otherwise.contains(&Action::Lock) {
+                self.report(
+                    node.place,
+                    format!("{label}: `lock_for` says how long a lock lasts, and there is no `lock` in `do`"),
+                );
+            }
+            self.duration(node, label)
+        });
         let when = fields.get("when");
         let condition = when.and_then(|node| self.condition(node, label));
-        let rule = Rule { name, line: node.place.line, on, condition, actions, downstreams, otherwise };
+        let rule = Rule { name, line: node.place.line, on, condition, actions, downstreams, otherwise, lock_for };
         if let (Some(condition), Some(node)) = (&rule.condition, when) {
             match trial::run(condition, &rule.on) {
                 Trial::Sound => {}
@@ -137,6 +151,29 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn duration(&mut self, node: &Node, label: &str) -> Option<Duration> {
+        let text = self.text(node, "`lock_for`")?;
+        let read = || {
+            let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+            let seconds = match unit.trim() {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3_600,
+                "d" => 86_400,
+                _ => return None,
+            };
+            number.parse::<u64>().ok()?.checked_mul(seconds).filter(|lasts| (1..=LONGEST_LOCK).contains(lasts))
+        };
+        let found = read().map(Duration::from_secs);
+        if found.is_none() {
+            self.report(
+                node.place,
+                format!("{label}: `lock_for` is a number and a unit, such as 30m, 8h or 2d, a year at most"),
+            );
+        }
+        found
     }
 
     fn required<T: PartialEq>(

@@ -30,7 +30,7 @@ pub use error::EvaluationError;
 pub use example::ExampleResult;
 pub use keyed::KeyError;
 pub use names::{NameError, Names};
-pub use policy::{Policy, Rule};
+pub use policy::{LOCK, Policy, Rule};
 pub use problem::Problem;
 pub use publish::PublishExpression;
 pub use subject::SubjectExpression;

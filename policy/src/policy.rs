@@ -1,5 +1,7 @@
 //! A policy: rules read from YAML, checked as a whole when it loads.
 
+use std::time::Duration;
+
 use lifecycle::{Action, EventType};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -26,7 +28,12 @@ pub struct Rule {
     pub downstreams: Option<Vec<String>>,
     /// What to do where an action is unsupported, weakest first; empty is nothing.
     pub otherwise: Vec<Action>,
+    /// How long a `lock` of this rule lasts; `None`: [`LOCK`].
+    pub lock_for: Option<Duration>,
 }
+
+/// How long a lock lasts that does not say so.
+pub const LOCK: Duration = Duration::from_secs(3_600);
 
 impl Rule {
     /// The expression after `when`, as it was written; `None` always holds.
@@ -84,14 +91,19 @@ impl Policy {
             .rules
             .iter()
             .map(|rule| {
-                json!({
+                let mut said = json!({
                     "name": rule.name,
                     "on": rule.on,
                     "when": rule.when(),
                     "do": rule.actions,
                     "downstreams": rule.downstreams,
                     "else": rule.otherwise,
-                })
+                });
+                // Rules that say nothing of it keep the digest that they had before it could be said.
+                if let Some(lasts) = rule.lock_for {
+                    said["lock_for_ms"] = json!(lasts.as_millis() as u64);
+                }
+                said
             })
             .collect();
         hex::encode(Sha256::digest(json!({ "rules": rules }).to_string()))

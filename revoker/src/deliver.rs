@@ -219,7 +219,7 @@ impl Revoker {
 }
 
 /// The error with its causes, as one line.
-fn sentence(error: &downstreams::Error) -> String {
+pub(crate) fn sentence(error: &downstreams::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

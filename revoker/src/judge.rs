@@ -69,13 +69,17 @@ impl Revoker {
                 }
             }
         }
-        let is_cutoff = |a: &Action| matches!(a, Action::RevokeSessions | Action::RevokeRefresh | Action::Recheck);
+        let is_cutoff =
+            |a: &Action| matches!(a, Action::RevokeSessions | Action::RevokeRefresh | Action::Recheck | Action::Lock);
         let scopes: Vec<(String, Vec<Action>)> = scopes
             .into_iter()
             .map(|(scope, actions)| (scope, actions.into_iter().filter(is_cutoff).collect::<Vec<_>>()))
             .filter(|(_, actions)| !actions.is_empty())
             .collect();
-        (!scopes.is_empty()).then(|| Ordered { scopes, downstreams: downstreams.into_iter().collect() })
+        // Locks of several rules last as long as the longest.
+        let locks = actions.iter().filter(|o| o.action == Action::Lock || o.otherwise.contains(&Action::Lock));
+        let lock_for = locks.map(|order| order.lock_for.unwrap_or(policy::LOCK)).max();
+        (!scopes.is_empty()).then(|| Ordered { scopes, downstreams: downstreams.into_iter().collect(), lock_for })
     }
 
     fn is_break_glass(&self, identity: &IdentityView) -> bool {

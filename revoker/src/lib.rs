@@ -6,6 +6,7 @@ mod config;
 mod consume;
 mod deliver;
 mod judge;
+mod look;
 pub mod metrics;
 mod pass;
 mod reconcile;

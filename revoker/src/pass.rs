@@ -7,11 +7,15 @@ use chrono::{DateTime, Utc};
 use directory::{Answer, Directory, Leased, Outcome};
 use downstreams::{Ending, Session, SessionId, Subject};
 use lifecycle::Cutoff;
-use lifecycle::delivery::next_sweep;
+use lifecycle::delivery::{lock_sweep, next_sweep};
 use lifecycle::must_end::{Found, Look, must_end};
 use uuid::Uuid;
 
-use crate::{Metrics, Target, values};
+use crate::values::{self, Sought};
+use crate::{Metrics, Target};
+
+/// The note of whoever goes by nothing at a downstream.
+pub(crate) const NO_VALUE: &str = "the subject expression gave no value: nobody to look for";
 
 /// How soon a session that came back is looked for again, unless a pass takes longer: a third of the time at most is spent on it.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -41,7 +45,8 @@ pub(crate) async fn make(
     leased: &[Leased],
 ) -> Result<Vec<Answer>, Error> {
     let begun = Instant::now();
-    let subjects = values::of(target, directory, metrics, leased).await?;
+    let sought: Vec<Sought<'_>> = leased.iter().map(Sought::from).collect();
+    let subjects = values::of(target, directory, Some(metrics), &sought).await?;
     let found = target.adapter.find(&subjects).await?;
     // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
     // ago. A first pass runs whatever came since, and fails closed.
@@ -72,10 +77,7 @@ pub(crate) async fn make(
         .iter()
         .zip(&subjects)
         .map(|(work, subject)| {
-            let note = subject
-                .values
-                .is_empty()
-                .then(|| "the subject expression gave no value: nobody to look for".to_owned());
+            let note = subject.values.is_empty().then(|| NO_VALUE.to_owned());
             work.answer(target, times, note)
         })
         .collect();
@@ -176,7 +178,10 @@ impl<'a> Work<'a> {
         let next = next_sweep(&target.sweeps, done, start, &self.cutoff, target.max_session_life, applied_at);
         let due_at = match outcome {
             Outcome::Applied => Some(applied_at + soon(applied_at - start)),
-            _ if once_more => Some(applied_at + last_gap(&target.sweeps)),
+            _ if once_more => {
+                let again = applied_at + last_gap(&target.sweeps);
+                Some(lock_sweep(&self.cutoff, applied_at).map_or(again, |at| at.min(again)))
+            }
             // Whoever wrote it back may have read it in between, and write it once more: a look beside the series.
             _ if !quiet => next.map(|at| at.min(applied_at + AGAIN.max(2 * took))),
             _ => next,

@@ -44,6 +44,7 @@ impl Revoker {
     /// who left, some minutes later), makes missing deliveries. Returns how much it repaired.
     pub async fn reconcile_once(&self, overdue: DateTime<Utc>) -> directory::Result<u64> {
         self.directory.forget_publications().await?;
+        self.directory.forget_looks().await?;
         let listened: Vec<EventType> =
             EventType::ALL.iter().copied().filter(|event_type| self.policy.listens(*event_type)).collect();
         let overdue = self.directory.overdue(overdue, &listened, LIMIT).await?;

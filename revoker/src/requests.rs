@@ -1,4 +1,4 @@
-//! Revocations by hand: request rows that the console stored become revocations with the request's id and instant.
+//! What people ask for: request rows that the console stored are carried out. A revocation has its request's id and instant.
 
 use std::time::Duration;
 
@@ -13,31 +13,65 @@ use crate::Revoker;
 
 const POLL: Duration = Duration::from_secs(1);
 
-/// What the console writes into a request to revoke.
+/// What this loop carries out.
+const KINDS: [RequestKind; 4] = [RequestKind::Revoke, RequestKind::Lock, RequestKind::Unlock, RequestKind::RetryOwed];
+
+/// What the console writes into a request to revoke or lock.
 #[derive(Debug, Deserialize)]
-struct Payload {
+struct Revocation {
     subject: Uuid,
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
+    /// How long a lock lasts; of a revocation: that it locks as well.
+    #[serde(default)]
+    lock_for_ms: Option<u64>,
+}
+
+/// Into one to unlock.
+#[derive(Debug, Deserialize)]
+struct Unlock {
+    subject: Uuid,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// And into one to try again what is owed.
+#[derive(Debug, Deserialize)]
+struct Owed {
+    subject: Uuid,
+    downstream: String,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Whoever wrote it has another version; trying again will not help.
+    #[error(transparent)]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Directory(#[from] directory::Error),
 }
 
 impl Revoker {
-    /// Takes requests until `stop`.
+    /// Takes requests until `stop`, and notes locks whose time is over.
     pub async fn serve_requests(&self, stop: CancellationToken) {
         let mut bell = self.directory.wake.requests.listen();
         while !stop.is_cancelled() {
-            match self.directory.open_requests(&[RequestKind::Revoke]).await {
+            match self.directory.open_requests(&KINDS).await {
                 Ok(requests) => {
                     for request in requests {
                         if let Err(error) = self.carry_out(&request).await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, revocation.id = %request.id, "a revocation by hand could not be written; trying again");
+                            tracing::warn!(error = &error as &dyn std::error::Error, request.id = %request.id, "what a person asked for could not be written; trying again");
                         }
                     }
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "requests could not be read; trying again")
                 }
+            }
+            if let Err(error) = self.directory.expire_locks().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "locks could not be ended; trying again");
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -47,27 +81,59 @@ impl Revoker {
     }
 
     async fn carry_out(&self, request: &Request) -> directory::Result<()> {
-        let payload: Payload = match serde_json::from_value(request.payload.clone()) {
-            Ok(payload) => payload,
-            Err(error) => {
-                return self.directory.finish_request(request.id, false, &json!({"error": error.to_string()})).await;
-            }
+        let done = match request.kind.as_str() {
+            kind if kind == RequestKind::RetryOwed.as_str() => self.retry_owed(request).await,
+            kind if kind == RequestKind::Unlock.as_str() => self.unlock(request).await,
+            _ => self.revoke(request).await,
         };
-        let wanted = payload.downstreams.as_ref();
-        let actions = [Action::RevokeSessions, Action::RevokeRefresh];
-        let downstreams: Vec<String> = self
-            .targets
-            .iter()
-            .filter(|(name, target)| {
-                wanted.is_none_or(|names| names.contains(name)) && actions.iter().any(|action| target.can(*action))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        let names = payload.downstreams.clone().unwrap_or_else(|| vec![EVERYWHERE.to_owned()]);
-        let scopes = names.into_iter().map(|scope| (scope, actions.to_vec())).collect();
-        let ordered = Ordered { scopes, downstreams };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Error::Directory(error)) => Err(error),
+            Err(Error::Unreadable(error)) => {
+                self.directory.finish_request(request.id, false, &json!({"error": error.to_string()})).await
+            }
+        }
+    }
+
+    async fn retry_owed(&self, request: &Request) -> Result<(), Error> {
+        let Owed { subject, downstream } = Deserialize::deserialize(&request.payload)?;
+        Ok(self.directory.retry_owed(request, subject, &downstream).await?)
+    }
+
+    async fn unlock(&self, request: &Request) -> Result<(), Error> {
+        let Unlock { subject, reason } = Deserialize::deserialize(&request.payload)?;
+        self.directory.unlock(request, subject, reason.as_deref()).await?;
+        self.directory.rename(&[subject]).await?;
+        Ok(())
+    }
+
+    async fn revoke(&self, request: &Request) -> Result<(), Error> {
+        let payload: Revocation = Deserialize::deserialize(&request.payload)?;
+        let lock_for = payload.lock_for_ms.map(Duration::from_millis);
+        let mut actions = Vec::new();
+        if request.kind == RequestKind::Revoke.as_str() {
+            actions.extend([Action::RevokeSessions, Action::RevokeRefresh]);
+        }
+        actions.extend(lock_for.map(|_| Action::Lock));
+        let ordered = self.by_hand(payload.downstreams.as_deref(), &actions, lock_for);
         self.directory.revoke_by_hand(request, payload.subject, &ordered, &payload.reason).await?;
         self.directory.rename(&[payload.subject]).await?;
         Ok(())
+    }
+
+    /// What a person orders: these actions, there or everywhere.
+    pub(crate) fn by_hand(
+        &self,
+        downstreams: Option<&[String]>,
+        actions: &[Action],
+        lock_for: Option<Duration>,
+    ) -> Ordered {
+        let concerned = self.targets.iter().filter(|(name, target)| {
+            downstreams.is_none_or(|names| names.contains(name)) && actions.iter().any(|action| target.can(*action))
+        });
+        let concerned = concerned.map(|(name, _)| name.clone()).collect();
+        let scopes = downstreams.map_or_else(|| vec![EVERYWHERE.to_owned()], <[String]>::to_vec);
+        let scopes = scopes.into_iter().map(|scope| (scope, actions.to_vec())).collect();
+        Ordered { scopes, downstreams: concerned, lock_for }
     }
 }

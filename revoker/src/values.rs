@@ -9,26 +9,40 @@ use uuid::Uuid;
 
 use crate::{Metrics, Target};
 
-/// The values of each of `leased`, in its order; those of now first.
+/// Somebody who is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought<'a> {
+    pub subject: Uuid,
+    /// As expressions see it; `None` where no source knows it.
+    pub identity: Option<&'a IdentityView>,
+}
+
+impl<'a> From<&'a Leased> for Sought<'a> {
+    fn from(leased: &'a Leased) -> Self {
+        Self { subject: leased.subject, identity: leased.identity.as_ref() }
+    }
+}
+
+/// The values of each of `sought`, in its order; those of now first. `metrics`: whoever has none is counted there.
 ///
 /// A former value that somebody else goes by now is left out: the sessions under it are most likely theirs.
 pub(crate) async fn of(
     target: &Target,
     directory: &Directory,
-    metrics: &Metrics,
-    leased: &[Leased],
+    metrics: Option<&Metrics>,
+    sought: &[Sought<'_>],
 ) -> directory::Result<Vec<Subject>> {
-    let mut subjects: Vec<Vec<String>> = leased.iter().map(|leased| current(target, metrics, leased)).collect();
-    let known: Vec<Uuid> = leased.iter().filter(|l| l.identity.is_some()).map(|l| l.subject).collect();
+    let mut subjects: Vec<Vec<String>> = sought.iter().map(|sought| current(target, metrics, sought)).collect();
+    let known: Vec<Uuid> = sought.iter().filter(|s| s.identity.is_some()).map(|s| s.subject).collect();
     let former = directory.former_views(&known, target.max_session_life).await?;
     let lost: Vec<BTreeSet<String>> =
-        leased.iter().zip(&subjects).map(|(l, now)| lost(target, former.get(&l.subject), now)).collect();
+        sought.iter().zip(&subjects).map(|(s, now)| lost(target, former.get(&s.subject), now)).collect();
     let all: Vec<String> = lost.iter().flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect();
     if !all.is_empty() {
         let holders = holders(target, &directory.namesakes(&all).await?);
-        for ((leased, lost), values) in leased.iter().zip(lost).zip(&mut subjects) {
+        for ((sought, lost), values) in sought.iter().zip(lost).zip(&mut subjects) {
             let free = |value: &String| {
-                holders.get(&value.to_lowercase()).is_none_or(|who| who.iter().all(|id| *id == leased.subject))
+                holders.get(&value.to_lowercase()).is_none_or(|who| who.iter().all(|id| *id == sought.subject))
             };
             values.extend(lost.into_iter().filter(free));
         }
@@ -36,17 +50,17 @@ pub(crate) async fn of(
     Ok(subjects.into_iter().map(Subject::new).collect())
 }
 
-fn current(target: &Target, metrics: &Metrics, leased: &Leased) -> Vec<String> {
-    let values = match leased.identity.as_ref().map(|identity| target.subject.evaluate(identity)) {
+fn current(target: &Target, metrics: Option<&Metrics>, sought: &Sought<'_>) -> Vec<String> {
+    let values = match sought.identity.map(|identity| target.subject.evaluate(identity)) {
         Some(Ok(values)) => values,
         Some(Err(error)) => {
-            tracing::error!(subject.id = %leased.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
+            tracing::error!(subject.id = %sought.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
             Vec::new()
         }
         None => Vec::new(),
     };
-    if values.is_empty() {
-        tracing::warn!(subject.id = %leased.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");
+    if let (true, Some(metrics)) = (values.is_empty(), metrics) {
+        tracing::warn!(subject.id = %sought.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");
         metrics.unmapped(&target.name);
     }
     values

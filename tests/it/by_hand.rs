@@ -1,7 +1,7 @@
 //! Revocation by hand, and who is let in to ask for it.
 
 use serde_json::{Value, json};
-use tests::world::{Person, World, person, text};
+use tests::world::{Person, Wire, World, okta, person, redis_url, text};
 
 #[tokio::test]
 async fn a_revocation_by_hand_ends_the_sessions_of_exactly_the_one_who_is_named() {
@@ -28,6 +28,108 @@ async fn a_revocation_by_hand_ends_the_sessions_of_exactly_the_one_who_is_named(
     assert!(store.lives(&other).await);
 }
 
+/// A source, the downstream `web`, and another one, `cold`, behind this wire.
+async fn world_with_a_cold_downstream(wire: &Wire) -> World {
+    let world = World::start(|names| {
+        let (web, cold) = (names.web(), names.redis("cold", &wire.url(), "[200ms, 1s]"));
+        format!("sources:\n  okta: {}\ndownstreams:\n  web: {web}\n  cold: {cold}\n", okta(""))
+    })
+    .await;
+    world.scim("okta").create(&person(1001, "ana")).await;
+    world
+}
+
+#[tokio::test]
+async fn what_is_owed_is_listed_and_tried_at_once_when_somebody_asks() {
+    let mut wire = Wire::dead(&redis_url());
+    let world = world_with_a_cold_downstream(&wire).await;
+    let frozen = world.store("cold").await.sign_in("ana").await;
+    world.cli(&["owed", "list"]).await.expect_code(0).expect_words(&["nothing is owed"]);
+    let revoke = ["revoke", "ana", "--reason", "stolen laptop", "--downstream", "cold"];
+    world.cli(&revoke).await.expect_code(0);
+    world.cli(&[&revoke[..], &["--wait", "applied", "--timeout", "1s"]].concat()).await.expect_code(3);
+
+    let listed = world.ask(&["owed", "list"]).await;
+    let row = &listed["items"][0];
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1, "one subject, one downstream: {listed:#}");
+    assert_eq!((&row["userName"], &row["downstream"], &row["state"]), (&json!("ana"), &json!("cold"), &json!("owed")));
+    assert!(row["attempts"].as_u64() >= Some(1) && row["last_error"].is_string(), "{row:#}");
+    world.cli(&["owed", "list", "--stuck"]).await.expect_code(0).expect_words(&["nothing is stuck"]);
+    let id = text(&row["id"]);
+    world.cli(&["owed", "retry", &id]).await.expect_code(3).expect_words(&["still owed", "cold"]);
+
+    wire.revive();
+    world.cli(&["owed", "retry", &id]).await.expect_code(0).expect_words(&["answered"]);
+    assert!(!world.store("cold").await.lives(&frozen).await);
+    world.cli(&["owed", "retry", &id]).await.expect_code(1).expect_words(&["nothing is owed under the id"]);
+    assert_eq!(world.ask(&["owed", "list"]).await, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn looking_at_sessions_and_rehearsing_their_end_shows_no_credential_and_ends_nothing() {
+    let wire = Wire::dead(&redis_url());
+    let world = world_with_a_cold_downstream(&wire).await;
+    let store = world.store("web").await;
+    let (first, second) = (store.sign_in("ana").await, store.sign_in("ana").await);
+    store.sign_in("somebody-else").await;
+
+    let seen = world.cli(&["identity", "sessions", "ana", "-o", "json"]).await.expect_code(3).json();
+    let of = |name: &str| seen["downstreams"].as_array().unwrap().iter().find(|d| d["downstream"] == name).unwrap();
+    assert_eq!((&of("web")["found"], &of("web")["error"]), (&json!(2), &Value::Null), "{seen:#}");
+    assert_eq!(of("web")["sessions"][0]["ended_before"], false);
+    assert!(of("cold")["error"].is_string(), "one that cannot be reached is a row of the answer: {seen:#}");
+    for id in [&first, &second] {
+        assert!(!seen.to_string().contains(id), "a session id is a credential");
+    }
+    let shown = world.cli(&["identity", "sessions", "ana"]).await.expect_code(3);
+    shown.expect_words(&["2 sessions in 1 of 2 downstreams", "nothing is known of cold"]);
+
+    let revoke = ["revoke", "ana", "--reason", "stolen laptop", "--dry-run"];
+    let rehearsed = world.cli(&revoke).await.expect_code(3);
+    rehearsed.expect_words(&["would end 2 sessions in 1 of 2 downstreams", "nothing was changed"]);
+    let there = [&revoke[..], &["--downstream", "web", "-o", "json"]].concat();
+    let rehearsed = world.cli(&there).await.expect_code(0).json();
+    assert_eq!(rehearsed["downstreams"][0]["would_end"], 2, "{rehearsed:#}");
+    assert!(store.lives(&first).await && store.lives(&second).await);
+    assert_eq!(world.receipt("ana", "web").await, Value::Null, "nobody was revoked");
+    let pool = world.site().database().pool().await;
+    let sql = "SELECT count(*) FROM ledger.requests WHERE result::text LIKE '%session%'";
+    let kept: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    assert_eq!(kept, 0, "what was seen is not kept with what was asked");
+}
+
+#[tokio::test]
+async fn a_lock_ends_every_login_until_it_is_ended_by_hand() {
+    let world = World::start(|names| {
+        let web = names.redis("web", &redis_url(), "[200ms, 4s]");
+        format!("sources:\n  okta: {}\ndownstreams:\n  web: {web}\n", okta(""))
+    })
+    .await;
+    world.scim("okta").create(&person(1001, "ana")).await;
+    let store = world.store("web").await;
+    let before = store.sign_in("ana").await;
+    let lock = ["lock", "ana", "--for", "1h", "--reason", "stolen laptop"];
+    world.cli(&[&lock[..], &["--wait", "verified"]].concat()).await.expect_code(0);
+    assert!(!store.lives(&before).await);
+    let during = store.sign_in("ana").await;
+    store.ends(&during).await;
+    world.cli(&["identity", "show", "ana"]).await.expect_code(0).expect_words(&["locked until", "stolen laptop"]);
+    assert_eq!(world.state_of("ana").await, "active", "a lock is no suspension");
+
+    world.cli(&["unlock", "ana"]).await.expect_code(0).expect_words(&["not locked any more"]);
+    assert_eq!(world.identity("ana").await["locks"], json!([]));
+    let after = store.sign_in("ana").await;
+    world.reached("ana", "web", "settled").await;
+    assert!(store.lives(&after).await, "who is unlocked may log in");
+    world.cli(&["unlock", "ana"]).await.expect_code(0).expect_words(&["was not locked"]);
+    world.cli(&["lock", "ana", "--for", "0s", "--reason", "R"]).await.expect_code(2);
+
+    let both = ["revoke", "ana", "--lock", "1h", "--reason", "stolen laptop", "--wait", "verified"];
+    world.cli(&both).await.expect_code(0);
+    assert!(!store.lives(&after).await);
+    assert_eq!(world.identity("ana").await["locks"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn no_admin_route_answers_without_an_admin_token() {
     let world = World::start(|names| names.usual()).await;
@@ -40,6 +142,11 @@ async fn no_admin_route_answers_without_an_admin_token() {
         ("GET", format!("/api/v1/identities/{id}/trace")),
         ("POST", "/api/v1/revocations".to_owned()),
         ("GET", format!("/api/v1/revocations/{id}")),
+        ("POST", "/api/v1/locks".to_owned()),
+        ("POST", "/api/v1/unlocks".to_owned()),
+        ("GET", "/api/v1/owed".to_owned()),
+        ("GET", format!("/api/v1/owed/{id}")),
+        ("POST", format!("/api/v1/owed/{id}/retry")),
         ("GET", "/api/v1/plans".to_owned()),
         ("POST", format!("/api/v1/plans/{id}/approve")),
         ("POST", format!("/api/v1/plans/{id}/reject")),

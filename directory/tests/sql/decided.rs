@@ -20,6 +20,7 @@ fn ordered(event: &Undecided) -> Option<Ordered> {
     let order = |scope: &str, actions: &[Action], downstreams: &[&str]| Ordered {
         scopes: vec![(scope.to_owned(), actions.to_vec())],
         downstreams: downstreams.iter().map(|d| (*d).to_owned()).collect(),
+        ..Ordered::default()
     };
     match event.event_type {
         EventType::IdentitySuspended => {
@@ -105,6 +106,7 @@ pub async fn by_hand(world: &World, subject: Uuid, scope: &str, downstreams: &[&
     let ordered = Ordered {
         scopes: vec![(scope.to_owned(), vec![Action::RevokeSessions])],
         downstreams: downstreams.iter().map(|d| (*d).to_owned()).collect(),
+        ..Ordered::default()
     };
     world.revoker.revoke_by_hand(&request, subject, &ordered, "laptop stolen").await.unwrap();
     id

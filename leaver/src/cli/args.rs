@@ -97,6 +97,24 @@ pub enum Verb {
         "leaver revoke okta:00u1x9 --reason INC-7 --downstream web --wait verified"
     ))]
     Revoke(Revoke),
+    /// Keep somebody out for a while, also by ending what begins
+    #[command(before_help = examples!(
+        "leaver lock ana@example.com --for 1h --reason 'stolen laptop'",
+        "leaver lock okta:00u1x9 --for 30m --reason INC-7 --wait verified"
+    ))]
+    Lock(Lock),
+    /// Let somebody in again who is locked
+    #[command(before_help = examples!(
+        "leaver unlock ana@example.com",
+        "leaver unlock okta:00u1x9 --reason INC-7"
+    ))]
+    Unlock {
+        #[command(flatten)]
+        who: Who,
+        /// Why; it is kept with the lock
+        #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
+        reason: Option<String>,
+    },
     /// What happened, as CloudEvents
     #[command(subcommand)]
     Events(Events),
@@ -106,6 +124,9 @@ pub enum Verb {
     /// What is held until a person approves it
     #[command(subcommand)]
     Plan(Plan),
+    /// What no downstream has answered yet
+    #[command(subcommand)]
+    Owed(Owed),
     /// What nobody could understand
     #[command(subcommand)]
     Parked(Parked),
@@ -184,6 +205,9 @@ pub enum Identity {
     /// Show somebody's state, and why it is so
     #[command(before_help = examples!("leaver identity show ana@example.com", "leaver identity show people:1042"))]
     Show(Who),
+    /// Show somebody's live sessions in every downstream
+    #[command(before_help = examples!("leaver identity sessions ana@example.com", "leaver identity sessions okta:00u1x9 -o json"))]
+    Sessions(Who),
     /// Show every hop of somebody's latest change
     #[command(before_help = examples!("leaver identity trace ana@example.com", "leaver identity trace 5d1cbb0e -o json"))]
     Trace(Who),
@@ -199,6 +223,36 @@ pub struct Revoke {
     /// Only there; may be given several times
     #[arg(long = "downstream", value_name = "D")]
     pub downstreams: Vec<String>,
+    /// Keep them out for so long as well
+    #[arg(long = "lock", value_name = "D", value_parser = duration)]
+    pub lock_for: Option<Duration>,
+    /// Show what would end, and end nothing
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub until: Until,
+}
+
+#[derive(Debug, Args)]
+pub struct Lock {
+    #[command(flatten)]
+    pub who: Who,
+    /// For how long
+    #[arg(long = "for", value_name = "D", value_parser = duration)]
+    pub lasts: Duration,
+    /// Why; it is kept in the ledger
+    #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
+    pub reason: String,
+    /// Only there; may be given several times
+    #[arg(long = "downstream", value_name = "D")]
+    pub downstreams: Vec<String>,
+    #[command(flatten)]
+    pub until: Until,
+}
+
+/// How long to follow what was asked for.
+#[derive(Debug, Args)]
+pub struct Until {
     /// Wait until every downstream is in this state: ended, looked again, or quiet for good
     #[arg(long, value_enum, value_name = "STATE")]
     pub wait: Option<Wait>,
@@ -253,7 +307,7 @@ pub enum Source {
     /// List the sources and how they do
     #[command(before_help = examples!("leaver source list", "leaver source list -o json"))]
     List,
-    /// Show what reading a source would change, without changing it
+    /// Show what reading a source would change, and change nothing
     #[command(before_help = examples!("leaver source plan people", "leaver source plan people -o json"))]
     Plan(Run),
     /// Read a source now and apply it
@@ -331,6 +385,33 @@ pub enum Plan {
         reason: String,
         /// How long to wait for the end
         #[arg(long, value_name = "D", default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Owed {
+    /// List what no downstream has answered yet, longest first
+    #[command(before_help = examples!("leaver owed list", "leaver owed list --stuck -o json"))]
+    List {
+        /// Only what needs a person's help
+        #[arg(long)]
+        stuck: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
+    },
+    /// Try again now what is owed, and see whether it is answered
+    #[command(before_help = examples!(
+        "leaver owed retry 8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92",
+        "leaver owed retry 8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92 --timeout 5s"
+    ))]
+    Retry {
+        /// The whole id, as in `leaver owed list`
+        #[arg(value_parser = whole_id)]
+        id: Uuid,
+        /// How long to wait for the answer
+        #[arg(long, value_name = "D", default_value = "30s", value_parser = duration)]
         timeout: Duration,
     },
 }

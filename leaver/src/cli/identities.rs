@@ -1,4 +1,4 @@
-//! `identity list`, `show` and `trace`.
+//! `identity list`, `show`, `sessions` and `trace`.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::show::identity::{self, Detail};
+use crate::show::sessions::{self, Look};
 use crate::show::trace::{self, Trace};
 
 use super::args;
@@ -29,6 +30,20 @@ pub async fn run(screen: &Screen, client: &Client, verb: &args::Identity) -> Res
                 if !found.typed.receipts.is_empty() {
                     screen.next(&format!("leaver identity trace {}", found.typed.identity.id));
                 }
+            }
+        }
+        args::Identity::Sessions(args::Who { who }) => {
+            let path = ["identities", who, "sessions"];
+            let look = client.get::<Look>(&path, &[]);
+            let found = progress::during(screen, "a look at every downstream", Duration::from_secs(15), look).await?;
+            if screen.is_json() {
+                screen.document(&found.json)?;
+            } else {
+                screen.answer(&sessions::list(&found.typed, screen.out))?;
+            }
+            if let Some(silent) = sessions::silent(&found.typed) {
+                progress::unfinished(screen, &silent);
+                return Ok(Exit::Held);
             }
         }
         args::Identity::Trace(args::Who { who }) => {

@@ -7,6 +7,7 @@ mod generate;
 mod help;
 mod identities;
 mod ledger;
+mod owed;
 mod parked;
 mod plans;
 mod policy;
@@ -129,9 +130,12 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         }
         Verb::Identity(verb) => identities::run(screen, &client()?, verb).await?,
         Verb::Revoke(wish) => revoke::run(screen, &client()?, wish).await?,
+        Verb::Lock(wish) => revoke::lock(screen, &client()?, wish).await?,
+        Verb::Unlock { who, reason } => revoke::unlock(screen, &client()?, &who.who, reason.as_deref()).await?,
         Verb::Events(args::Events::Tail(tail)) => events::tail(screen, &client()?, tail).await?,
         Verb::Source(verb) => sources::run(screen, &client()?, verb).await?,
         Verb::Plan(verb) => plans::run(screen, &client()?, verb).await?,
+        Verb::Owed(verb) => owed::run(screen, &client()?, verb).await?,
         Verb::Parked(verb) => parked::run(screen, &client()?, verb).await?,
         Verb::Token(verb) => tokens::run(screen, &client()?, verb).await?,
         Verb::Ledger(args::Ledger::Check) => ledger::check(screen, &client()?).await?,

@@ -75,6 +75,11 @@ impl Parts {
             reconciler.reconcile(stop).await;
             Ok(())
         });
+        let (looker, stop) = (revoker.clone(), supervisor.stop_signal());
+        supervisor.spawn("looks of the revoker", async move {
+            looker.serve_looks(stop).await;
+            Ok(())
+        });
         let (revoker, stop) = (revoker.clone(), supervisor.stop_signal());
         supervisor.spawn("requests of the revoker", async move {
             revoker.serve_requests(stop).await;

@@ -57,7 +57,19 @@ pub struct Detail {
     #[serde(default)]
     pub groups: Vec<String>,
     #[serde(default)]
+    pub locks: Vec<Lock>,
+    #[serde(default)]
     pub receipts: Vec<Receipt>,
+}
+
+/// For so long every session of theirs is dead.
+#[derive(Debug, Deserialize)]
+pub struct Lock {
+    pub until: DateTime<Utc>,
+    /// `*`, or names of downstreams.
+    pub scopes: Vec<String>,
+    pub asked_by: Option<String>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +111,19 @@ pub fn detail(detail: &Detail, view: View) -> String {
     page.line(facts.join(", "));
     if !detail.groups.is_empty() {
         page.line(format_args!("groups {}", visible(&detail.groups.join(", "))));
+    }
+    for lock in &detail.locks {
+        let sign = page.paint(Style::Waiting, "locked");
+        let places =
+            if lock.scopes.iter().any(|scope| scope == "*") { "everywhere".to_owned() } else { lock.scopes.join(", ") };
+        let by = lock.asked_by.as_deref().unwrap_or("the policy");
+        let reason = lock.reason.as_ref().map(|reason| format!(": {}", visible(reason))).unwrap_or_default();
+        page.line(format_args!(
+            "{sign} until {}, {}, by {}{reason}",
+            instant(lock.until),
+            visible(&places),
+            visible(by)
+        ));
     }
     if identity.unresolved {
         let sign = page.paint(Style::Waiting, "unresolved");

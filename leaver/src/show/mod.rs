@@ -3,10 +3,12 @@
 pub mod check;
 pub mod identity;
 pub mod ledger;
+pub mod owed;
 pub mod parked;
 pub mod plan;
 pub mod revocation;
 pub mod run;
+pub mod sessions;
 pub mod source;
 pub mod table;
 #[cfg(test)]

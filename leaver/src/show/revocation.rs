@@ -62,6 +62,17 @@ pub fn accepted(who: &str, id: Uuid, view: View) -> String {
     page.finish()
 }
 
+/// How many locks of somebody were ended.
+pub fn unlocked(who: &str, locks: u64, view: View) -> String {
+    let mut page = Page::new(view);
+    let who = page.paint(Style::Strong, super::text::visible(who));
+    match locks {
+        0 => page.line(format_args!("{who} was not locked; a lock that is still on its way will not hold")),
+        _ => page.line(format_args!("{who} is not locked any more; {} ended", count(locks, "lock"))),
+    }
+    page.finish()
+}
+
 /// The answers, then what they come to.
 pub fn show(who: &str, revocation: &Revocation, view: View) -> String {
     let mut page = Page::new(view);

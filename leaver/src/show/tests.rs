@@ -81,6 +81,22 @@ fn an_identity() {
 }
 
 #[test]
+fn an_identity_that_is_locked() {
+    let mut ana = ana();
+    let lock = |scopes: &[&str], by: Value| {
+        json!({"revocation": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "at": "2026-11-21T09:12:03Z", "until": "2026-11-21T10:12:03Z",
+               "scopes": scopes, "asked_by": by, "reason": by.as_str().map(|_| "stolen laptop")})
+    };
+    ana["locks"] = json!([lock(&["*"], json!("jo")), lock(&["web", "sso"], json!(null))]);
+    let text = identity::detail(&read(ana), TERMINAL);
+    let locked: Vec<&str> = text.lines().filter(|line| line.starts_with("locked")).collect();
+    assert_snapshot!(locked.join("\n"), @r"
+    locked until 2026-11-21T10:12:03.000Z, everywhere, by jo: stolen laptop
+    locked until 2026-11-21T10:12:03.000Z, web, sso, by the policy
+    ");
+}
+
+#[test]
 fn identities() {
     let mut long = ana();
     long["userName"] = json!("a-very-long-name-that-somebody-was-given@subsidiary.example.com");
@@ -690,4 +706,74 @@ fn wide_letters_do_not_move_the_columns() {
     李小龙  7  李小龙
     Zoë     7  Zoë
     ");
+}
+
+#[test]
+fn what_is_owed() {
+    let id = "8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92";
+    let row = |who: Value, downstream: &str, state: &str, error: Value| {
+        json!({"id": id, "subject": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "kind": "identity", "userName": who,
+               "downstream": downstream, "state": state, "since": "2026-11-21T09:12:03.634Z", "attempts": 7,
+               "next_try": "2026-11-21T09:14:20Z", "last_error": error, "stuck_since": null})
+    };
+    let rows: Vec<owed::Owed> = read(json!([
+        row(json!("ana@example.com"), "web", "owed", json!("the downstream could not be reached: connection refused")),
+        row(json!("ben@example.com"), "web", "owed", json!("the downstream could not be reached: connection refused")),
+        row(json!(null), "sso", "stuck", json!("the downstream does not let us in")),
+    ]));
+    assert_snapshot!(owed::list(&rows, now(), View::PLAIN), @r"
+    ID                                    STATE  DOWNSTREAM  TRIES  NEXT    SINCE                     WHO
+    8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92  owed   web             7  in 20s  2026-11-21T09:12:03.634Z  ana@example.com
+    8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92  owed   web             7  in 20s  2026-11-21T09:12:03.634Z  ben@example.com
+    8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92  stuck  sso             7  in 20s  2026-11-21T09:12:03.634Z  5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21
+    web: the downstream could not be reached: connection refused
+    sso: the downstream does not let us in
+    ");
+    assert_snapshot!(owed::retried(id.parse().unwrap(), Some(&rows[0]), TERMINAL), @r"
+    ana@example.com   web   owed   8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92
+    the downstream could not be reached: connection refused
+    ");
+    assert_snapshot!(owed::retried(id.parse().unwrap(), None, TERMINAL), @r"
+    answered   8f14e45f-ceea-467f-9d0b-6a3b1c5d7e92
+    nothing is owed under this id any more
+    ");
+}
+
+#[test]
+fn sessions_and_what_would_end_of_them() {
+    let seen = |downstream: &str, finds: &str, dated: bool, sessions: Value, error: Value| {
+        let found = sessions.as_array().unwrap().len();
+        json!({"downstream": downstream, "finds": finds, "knows_auth_time": dated, "found": found, "would_end": found,
+               "sessions": sessions, "error": error, "note": null})
+    };
+    let session = |at: Value, ended: bool| json!({"session": "3fa9c1d2", "kind": "session", "auth_time": at, "ended_before": ended});
+    let look: sessions::Look = read(json!({
+        "identity": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "userName": "ana@example.com", "kind": "human", "state": "active",
+        "downstreams": [
+            seen("web", "scan", false, json!([session(json!(null), false), session(json!(null), true)]), json!(null)),
+            seen("portal", "index", false, json!([]), json!("no answer within 5s")),
+            seen("sso", "index", true, json!([session(json!("2026-11-21T08:12:03.634Z"), false)]), json!(null)),
+            seen("shop", "index", true, json!([]), json!(null)),
+        ]
+    }));
+    assert_snapshot!(sessions::list(&look, TERMINAL), @r"
+    ana@example.com   human   active   5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21
+    DOWNSTREAM  KIND     SESSION   SIGNED IN                 NOTE
+    web         session  3fa9c1d2  -                         -
+    web         session  3fa9c1d2  -                         was ended, and is back
+    portal      -        -         -                         no answer within 5s
+    sso         session  3fa9c1d2  2026-11-21T08:12:03.634Z  -
+    shop        -        -         -                         none
+    3 sessions in 2 of 4 downstreams
+    ");
+    assert_snapshot!(sessions::would_end(&look, TERMINAL), @r"
+    ana@example.com   human   active   5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21
+    DOWNSTREAM  FINDS  SESSIONS  WOULD END  NOTE
+    web         scan          2          2  knows no login time: all found would end
+    portal      index         -          -  no answer within 5s
+    sso         index         1          1  -
+    shop        index         0          0  -
+    would end 3 sessions in 2 of 4 downstreams; nothing was changed
+    ");
+    assert_snapshot!(sessions::silent(&look).unwrap(), @"nothing is known of portal");
 }

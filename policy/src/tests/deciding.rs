@@ -151,3 +151,26 @@ fn the_digest_is_of_what_the_rules_say() {
     );
     assert_snapshot!(Policy::builtin().digest(), @"fe79199b040031d7ed5979b1f4168775a4bc1d38187a070f8cb703482db0a8ca");
 }
+
+#[test]
+fn a_lock_says_for_how_long_and_the_rest_of_the_policy_keeps_its_digest() {
+    let rule = |lock_for: &str| {
+        let text = format!("rules:\n  - {{ name: a, on: identity.updated, do: [lock, revoke_sessions]{lock_for} }}\n");
+        Policy::parse(&text).map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))
+    };
+    let lasts = |policy: &Policy| {
+        let decision = decide(policy, IdentityUpdated, &of_ana());
+        let stored: Decision = serde_json::from_value(json!(decision)).unwrap();
+        assert_eq!(stored, decision, "a decision is read as it was stored");
+        decision.actions.iter().map(|order| order.lock_for.map(|d| d.as_secs())).collect::<Vec<_>>()
+    };
+    let (plain, long) = (rule("").unwrap(), rule(", lock_for: 8h").unwrap());
+    assert_eq!((lasts(&plain), lasts(&long)), (vec![None, None], vec![Some(28_800), None]));
+    assert_ne!(plain.digest(), long.digest());
+    for wrong in ["0s", "8", "h", "400d", "8 weeks", "99999999999999999999h"] {
+        let problem = rule(&format!(", lock_for: {wrong}")).unwrap_err();
+        assert!(problem.contains("a number and a unit"), "{wrong}: {problem}");
+    }
+    let stray = Policy::parse("rules:\n  - { name: a, on: identity.updated, do: revoke_sessions, lock_for: 1h }\n");
+    assert!(stray.unwrap_err()[0].message.contains("there is no `lock`"));
+}

@@ -49,7 +49,7 @@ examples:
     3:33+1 rule "leaver": `do` is empty
     3:50+1 rule "leaver": `downstreams` names none; leave it out to mean all
     3:54+6 unknown key `unless`
-      known: name, on, when, do, downstreams, else
+      known: name, on, when, do, downstreams, else, lock_for
     6:21+11 rule "mover": `identity` has no field `departement`
       known: id, userName, email, employeeNumber, department, manager, displayName, state, kind, generation
       help: a similar field is `department`
@@ -64,7 +64,7 @@ examples:
       known: notify, recheck, shorten_ttl, revoke_credentials, revoke_refresh, revoke_sessions, lock
       help: a similar action is `lock`
     10:5+1 a rule is a map
-      known: name, on, when, do, downstreams, else
+      known: name, on, when, do, downstreams, else, lock_for
     11:1+7 unknown key `example`
       known: rules, examples
       help: a similar key is `examples`

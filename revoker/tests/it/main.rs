@@ -7,6 +7,7 @@
 mod database;
 mod decisions;
 mod failures;
+mod locks;
 mod passes;
 mod published;
 mod store;

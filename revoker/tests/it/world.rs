@@ -141,6 +141,8 @@ impl World {
         self.tasks.spawn(async move { relay.run_receipts(stop).await });
         let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
         self.tasks.spawn(async move { revoker.serve_requests(stop).await });
+        let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
+        self.tasks.spawn(async move { revoker.serve_looks(stop).await });
     }
 
     /// Starts the workers of every downstream.
