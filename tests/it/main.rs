@@ -14,6 +14,7 @@ mod keycloak;
 mod leaving;
 mod observed;
 mod parked;
+mod policy;
 mod providers;
 mod redis_outage;
 mod rehire;

@@ -20,6 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "plan list",
             "plan show",
             "parked list",
+            "policy replay",
             "ledger check",
         ],
     ),

@@ -5,6 +5,7 @@ pub mod identity;
 pub mod ledger;
 pub mod parked;
 pub mod plan;
+pub mod replay;
 pub mod revocation;
 pub mod run;
 pub mod source;
