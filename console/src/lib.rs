@@ -9,6 +9,7 @@ mod owed;
 mod parked;
 mod plans;
 mod problem;
+mod replay;
 mod requests;
 mod revocations;
 mod tokens;
@@ -21,6 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{delete, get, post};
 use directory::Directory;
+use policy::Judge;
 
 use problem::Problem;
 
@@ -30,10 +32,18 @@ pub struct Console {
     pub directory: Directory,
     /// Names of the configured downstreams, to refuse others at once.
     pub downstreams: Arc<[String]>,
+    /// Names of the configured sources, which a draft may ask for accounts.
+    pub sources: Arc<[String]>,
+    /// What decides; here to try what it would decide.
+    pub judge: Judge,
+    /// The draft that is decided beside it.
+    pub shadow: Option<Judge>,
 }
 
 /// Largest body of an admin call.
 const BODY: usize = 64 * 1024;
+/// Largest draft of a policy, with what is around it.
+const DRAFT: usize = 1024 * 1024;
 
 /// The routes of the admin listener. Every one needs a bearer token, on loopback too.
 pub fn routes(console: Console) -> Router {
@@ -65,6 +75,7 @@ pub fn routes(console: Console) -> Router {
         .route("/tokens/{id}", delete(tokens::revoke))
         .route("/events", get(events::list))
         .route("/ledger/check", get(ledger::check))
+        .route("/policy/replay", post(replay::replay).layer(DefaultBodyLimit::max(DRAFT)))
         .method_not_allowed_fallback(async || Problem::new(405, "this resource does not support the method"))
         .fallback(async || Problem::new(404, "there is no such resource in /api/v1"))
         .layer(middleware::from_fn_with_state(console.clone(), auth::require))

@@ -12,15 +12,22 @@ pub(crate) struct Problem {
     error: String,
     help: Option<&'static str>,
     matches: Option<Value>,
+    problems: Option<Value>,
 }
 
 impl Problem {
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into(), help: None, matches: None }
+        Self { status, error: error.into(), help: None, matches: None, problems: None }
     }
 
     pub(crate) fn help(self, help: &'static str) -> Self {
         Self { help: Some(help), ..self }
+    }
+
+    /// What is wrong with a policy that was sent, each with its line and column.
+    pub(crate) fn of_draft(problems: Vec<policy::Problem>) -> Self {
+        let error = format!("the draft has {} problem(s)", problems.len());
+        Self { problems: Some(json!(problems)), ..Self::new(400, error) }
     }
 
     /// Several answer to the name; here they are.
@@ -57,6 +64,9 @@ impl IntoResponse for Problem {
         }
         if let Some(matches) = self.matches {
             body["matches"] = matches;
+        }
+        if let Some(problems) = self.problems {
+            body["problems"] = problems;
         }
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(body)).into_response();

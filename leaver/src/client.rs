@@ -46,6 +46,8 @@ pub struct Refusal {
     pub help: Option<String>,
     /// The identities that WHO could mean, if it could mean several.
     pub matches: Option<Value>,
+    /// What is wrong with a policy that was sent.
+    pub problems: Vec<policy::Problem>,
 }
 
 /// A server, and the token to show it.
@@ -103,7 +105,18 @@ impl Client {
     /// # Errors
     /// Every [`Error`].
     pub async fn post<T: for<'de> Deserialize<'de>>(&self, path: &[&str], body: &Value) -> Result<Answer<T>> {
-        self.understood(self.call(Method::POST, path, &[], Some(body), PATIENCE).await?)
+        self.post_patiently(path, body, PATIENCE).await
+    }
+
+    /// The same, for what may take longer.
+    ///
+    /// # Errors
+    /// Every [`Error`].
+    pub async fn post_patiently<T>(&self, path: &[&str], body: &Value, patience: Duration) -> Result<Answer<T>>
+    where
+        T: for<'de> Deserialize<'de>,
+    {
+        self.understood(self.call(Method::POST, path, &[], Some(body), patience).await?)
     }
 
     /// # Errors
@@ -200,14 +213,16 @@ fn refusal(server: &str, status: StatusCode, body: &[u8]) -> Refusal {
         error: String,
         help: Option<String>,
         matches: Option<Value>,
+        #[serde(default)]
+        problems: Vec<policy::Problem>,
     }
     let status = status.as_u16();
     match serde_json::from_slice(body) {
-        Ok(Told { error, help, matches }) => Refusal { status, error, help, matches },
+        Ok(Told { error, help, matches, problems }) => Refusal { status, error, help, matches, problems },
         // Something between us and the server, perhaps; its page is not for here.
         Err(_) => {
             let error = format!("{server} answers with HTTP status {status} and does not say why");
-            Refusal { status, error, help: None, matches: None }
+            Refusal { status, error, help: None, matches: None, problems: Vec::new() }
         }
     }
 }

@@ -77,6 +77,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       plan show          Show a plan with its rows, those of privileged people first
       owed list          List what no downstream has answered yet, longest first
       parked list        List what sources sent and nobody could understand
+      policy replay      Show what a policy would have made of what has happened
       ledger check       Look for broken histories and forgotten work
 
     Act:

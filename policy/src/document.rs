@@ -102,11 +102,8 @@ impl Reader<'_> {
             let mut sorted: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
             sorted.sort_unstable();
             sorted.dedup();
-            policy.mentions.extend(names.into_iter().map(|(downstream, place)| Mention {
-                rule: name.clone(),
-                downstream,
-                place,
-            }));
+            let mention = |(named, place)| Mention { rule: name.clone(), name: named, place };
+            policy.downstreams.extend(names.into_iter().map(mention));
             sorted
         });
         let lock_for = fields.get("lock_for").and_then(|node| {
@@ -120,6 +117,17 @@ impl Reader<'_> {
         });
         let when = fields.get("when");
         let condition = when.and_then(|node| self.condition(node, label));
+        if let (Some(condition), Some(node)) = (&condition, when) {
+            let mention = |source: &String| {
+                // The first time that it is named; it means the same every time.
+                let place = condition.text().find(source.as_str()).map_or(node.place, |byte| {
+                    let start = condition.text()[..byte].chars().count();
+                    node.within(self.source, start..start + source.chars().count())
+                });
+                Mention { rule: name.clone(), name: source.clone(), place }
+            };
+            policy.sources.extend(condition.reads().sources.iter().map(mention));
+        }
         let rule = Rule { name, line: node.place.line, on, condition, actions, downstreams, otherwise, lock_for };
         if let (Some(condition), Some(node)) = (&rule.condition, when) {
             match trial::run(condition, &rule.on) {

@@ -20,6 +20,7 @@ pub struct ExampleResult {
     pub index: usize,
     /// Where the example starts in the file.
     pub line: usize,
+    pub column: usize,
     /// Each action once, weakest first.
     pub expected: Vec<Action>,
     /// Each action once, weakest first.
@@ -33,6 +34,7 @@ pub struct ExampleResult {
 #[derive(Debug)]
 pub(crate) struct Example {
     line: usize,
+    column: usize,
     event: EventType,
     changed: Vec<String>,
     data: Value,
@@ -47,7 +49,15 @@ impl Example {
         got.sort_unstable();
         got.dedup();
         let expected = self.expected.clone();
-        ExampleResult { index, line: self.line, passed: expected == got, expected, got, errors: decision.errors }
+        ExampleResult {
+            index,
+            line: self.line,
+            column: self.column,
+            passed: expected == got,
+            expected,
+            got,
+            errors: decision.errors,
+        }
     }
 }
 
@@ -70,7 +80,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Example> {
         reader.missing(node.place, "an example", "given");
         return None;
     };
-    let line = node.place.line;
+    let (line, column) = (node.place.line, node.place.column);
     let known = ["event", "identity", "group", "credential"];
     let given_fields = reader.fields(given, "`given`", &known)?;
     let Some(happening) = given_fields.get("event") else {
@@ -90,6 +100,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Example> {
     let context = context(reader, &given_fields, event);
     Some(Example {
         line,
+        column,
         event: event?,
         changed: changed.unwrap_or_default(),
         data: happening_fields.get("data").map_or(Value::Null, Node::to_json),

@@ -42,11 +42,11 @@ impl Rule {
     }
 }
 
-/// A downstream that a rule names, and where.
+/// Something of the configuration that a rule names, and where.
 #[derive(Debug)]
 pub(crate) struct Mention {
     pub rule: String,
-    pub downstream: String,
+    pub name: String,
     pub place: Place,
 }
 
@@ -55,7 +55,9 @@ pub(crate) struct Mention {
 pub struct Policy {
     pub(crate) rules: Vec<Rule>,
     pub(crate) examples: Vec<Example>,
-    pub(crate) mentions: Vec<Mention>,
+    pub(crate) downstreams: Vec<Mention>,
+    /// Named by `account("…")`.
+    pub(crate) sources: Vec<Mention>,
     pub(crate) warnings: Vec<Problem>,
 }
 
@@ -68,6 +70,18 @@ impl Policy {
     /// Every problem in it, in the order of the file.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         document::read(text)
+    }
+
+    /// [`Policy::parse`], and whether the configuration has the downstreams and sources that the rules name.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`].
+    pub fn parse_for(text: &str, downstreams: &[String], sources: &[String]) -> Result<Self, Vec<Problem>> {
+        let policy = Self::parse(text)?;
+        let mut problems = unknown(&policy.downstreams, "downstream", downstreams);
+        problems.extend(unknown(&policy.sources, "source", sources));
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
     /// The policy of a deployment that has no file: whoever is suspended or departed loses sessions and refresh tokens, whoever
@@ -109,30 +123,6 @@ impl Policy {
         hex::encode(Sha256::digest(json!({ "rules": rules }).to_string()))
     }
 
-    /// Names of downstreams that are not among `known`, with their places in the file.
-    pub fn check_downstreams(&self, known: &[String]) -> Vec<Problem> {
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let unknown = self.mentions.iter().filter(|mention| !known.contains(&mention.downstream.as_str()));
-        unknown
-            .map(|Mention { rule, downstream, place }| {
-                Problem::new(*place, format!("rule {rule:?}: there is no downstream `{downstream}`")).known(
-                    "downstream",
-                    downstream,
-                    &known,
-                )
-            })
-            .collect()
-    }
-
-    /// The sources that `account("…")` names in any rule, in alphabetical order.
-    pub fn sources(&self) -> Vec<String> {
-        let conditions = self.rules.iter().filter_map(|rule| rule.condition.as_ref());
-        let mut sources: Vec<String> = conditions.flat_map(|condition| condition.reads().sources.clone()).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources
-    }
-
     /// What is legal and probably not meant: a `when` that has no result for somebody without an e-mail address, say.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
@@ -142,4 +132,15 @@ impl Policy {
     pub fn run_examples(&self) -> Vec<ExampleResult> {
         self.examples.iter().enumerate().map(|(index, example)| example.run(index, self)).collect()
     }
+}
+
+fn unknown(mentions: &[Mention], what: &str, known: &[String]) -> Vec<Problem> {
+    let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+    known.sort_unstable();
+    let unknown = mentions.iter().filter(|mention| !known.contains(&mention.name.as_str()));
+    unknown
+        .map(|Mention { rule, name, place }| {
+            Problem::new(*place, format!("rule {rule:?}: there is no {what} `{name}`")).known(what, name, &known)
+        })
+        .collect()
 }

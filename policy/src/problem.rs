@@ -1,13 +1,13 @@
 //! A problem in a policy or an expression: where it is, what is wrong, what would be right. Rendering is the caller's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::place::Place;
 
 /// One thing that is wrong with what somebody wrote.
 ///
 /// Lines and columns count from 1 and columns count characters, so that an editor jumps to the right place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
     pub line: usize,

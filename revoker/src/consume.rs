@@ -9,9 +9,11 @@ use directory::{Made, Undecided};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use lifecycle::{EventType, Lane};
+use policy::Ruling;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::judge::Judged;
 use crate::{GROUP, Revoker, spans};
 
 /// How many batches may be decided at once.
@@ -62,11 +64,12 @@ impl Revoker {
         let ids: Vec<Uuid> = records.iter().map(|r| r.record.id).collect();
         let told: Told = records.iter().map(|r| (r.record.id, r.published_at)).collect();
         let events = self.directory.undecided(&ids).await?;
-        let made = self.judge_all(events, &told).await?;
-        if !made.is_empty() {
-            self.metrics.decisions.inc_by(self.directory.decide(&made).await? as u64);
-            self.measure_decided(&made, &told);
+        let judged = self.judge_all(events, &told).await?;
+        if !judged.made.is_empty() {
+            self.metrics.decisions.inc_by(self.directory.decide(&judged.made).await? as u64);
+            self.measure_decided(&judged.made, &told);
         }
+        self.tell_differences(&judged);
         // Also of those just decided: who was renamed while that was being written had no cutoffs yet that one could see.
         let subjects: BTreeSet<Uuid> = records.iter().map(|r| r.record.key).collect();
         self.directory.rename(&Vec::from_iter(subjects)).await?;
@@ -85,14 +88,15 @@ impl Revoker {
 
     /// Decides events; before a reinstatement the suspension that it ends, should that one come later. What the bus did not
     /// tell counts as told now.
-    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &Told) -> directory::Result<Vec<Made>> {
+    pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &Told) -> directory::Result<Judged> {
         let now = Utc::now();
         let told_at = |event: &Undecided| told.get(&event.event_id).copied().unwrap_or(now);
-        let mut made: Vec<Made> = Vec::new();
+        let mut all = Judged::default();
         let mut judged: HashSet<i64> = HashSet::new();
         for event in events {
-            if !event.urgent && !self.policy.listens(event.event_type) && event.event_type != EventType::IdentityMerged
-            {
+            let listens = self.judge.policy().listens(event.event_type);
+            if !event.urgent && !listens && event.event_type != EventType::IdentityMerged {
+                self.compare(&event, &Ruling::default(), &mut all);
                 continue;
             }
             let at = told_at(&event);
@@ -102,11 +106,13 @@ impl Revoker {
             };
             for event in earlier.into_iter().chain([event]) {
                 if judged.insert(event.id) {
-                    made.push(self.judge(event, at));
+                    let ruling = self.rule(&event);
+                    self.compare(&event, &ruling, &mut all);
+                    all.made.push(self.make(event, ruling, at));
                 }
             }
         }
-        Ok(made)
+        Ok(all)
     }
 }
 

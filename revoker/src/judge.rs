@@ -1,38 +1,60 @@
-//! What an event obliges us to, as one decision: policy, break glass, and what each downstream can do.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What an event obliges us to, as one decision that can be written; and what a draft would have made of it.
 
 use chrono::{DateTime, Utc};
 use directory::{EVERYWHERE, Made, Ordered, Undecided};
-use lifecycle::{Action, IdentityView};
-use serde_json::{Value, json};
+use policy::{Difference, Ruling};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::Revoker;
 
+/// Decisions that are to be written, and where the draft differs from them.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub made: Vec<Made>,
+    pub compared: u64,
+    pub differences: Vec<(Uuid, Difference)>,
+}
+
 impl Revoker {
-    /// Decides one event. Pure but for counters; the result is written by the caller.
-    pub(crate) fn judge(&self, event: Undecided, published_at: DateTime<Utc>) -> Made {
-        let changed: Vec<String> = event
-            .data
-            .get("changed")
-            .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-            .unwrap_or_default();
-        let decision = self.policy.decide(event.event_type, &changed, &event.data, &event.context);
+    /// What the policy makes of one event. Pure, as is [`Self::compare`].
+    pub(crate) fn rule(&self, event: &Undecided) -> Ruling {
+        self.judge.rule(event.event_type, &event.data, &event.context)
+    }
+
+    /// Decides the same event by the draft, if there is one. `live` is what is decided really; nothing, where nobody listens.
+    pub(crate) fn compare(&self, event: &Undecided, live: &Ruling, judged: &mut Judged) {
+        let Some(shadow) = &self.shadow else { return };
+        judged.compared += 1;
+        let draft = shadow.rule(event.event_type, &event.data, &event.context);
+        judged.differences.extend(live.differs(&draft).map(|difference| (event.event_id, difference)));
+    }
+
+    /// The ruling as it is written.
+    pub(crate) fn make(&self, event: Undecided, ruling: Ruling, published_at: DateTime<Utc>) -> Made {
+        let Ruling { decision, effect, spared } = ruling;
         let mut notes: Vec<String> =
             decision.errors.iter().map(|e| format!("rule {:?}: {}", e.rule, e.error)).collect();
-        let mut ordered = self.order(&decision.actions, &mut notes);
-        if ordered.is_some() && event.context.identity.as_ref().is_some_and(|i| self.is_break_glass(i)) {
+        notes.extend(effect.unsupported.iter().map(|(action, name)| format!("{action} is unsupported by {name}")));
+        if spared {
             tracing::warn!(subject.id = %event.subject, event.id = %event.event_id, "a break-glass identity was spared");
             self.metrics.break_glass.inc();
             notes.push("break glass: spared by name".to_owned());
-            ordered = None;
         }
+        let ordered = (effect.ends() && !spared).then(|| Ordered {
+            scopes: effect
+                .scopes
+                .into_iter()
+                .map(|(scope, actions)| (scope.unwrap_or_else(|| EVERYWHERE.to_owned()), actions.into_iter().collect()))
+                .collect(),
+            downstreams: effect.downstreams.into_keys().collect(),
+            lock_for: effect.lock_for,
+        });
         let context = serde_json::to_vec(&event.context).expect("a context is plain data");
         Made {
             published_at,
-            policy_digest: self.policy.digest(),
+            policy_digest: self.judge.digest().to_owned(),
             actions: json!(decision.actions),
             rules: decision.rules,
             context_digest: hex::encode(Sha256::digest(context)),
@@ -42,48 +64,16 @@ impl Revoker {
         }
     }
 
-    /// Which scopes demand what, and which downstreams can do any of it. What a downstream cannot do is replaced by its `else`
-    /// or skipped and noted; never by something stronger that nobody asked for.
-    fn order(&self, actions: &[policy::Ordered], notes: &mut Vec<String>) -> Option<Ordered> {
-        let mut scopes: BTreeMap<String, BTreeSet<Action>> = BTreeMap::new();
-        let mut downstreams: BTreeSet<String> = BTreeSet::new();
-        for order in actions {
-            let scope_names = order.downstreams.clone().unwrap_or_else(|| vec![EVERYWHERE.to_owned()]);
-            for scope in scope_names {
-                scopes.entry(scope).or_default().insert(order.action);
-            }
-            for (name, target) in &self.targets {
-                if order.downstreams.as_ref().is_some_and(|names| !names.contains(name)) {
-                    continue;
-                }
-                if target.can(order.action) {
-                    downstreams.insert(name.clone());
-                    continue;
-                }
-                let instead: Vec<Action> = order.otherwise.iter().copied().filter(|a| target.can(*a)).collect();
-                if instead.is_empty() {
-                    notes.push(format!("{} is unsupported by {name}", order.action));
-                } else {
-                    scopes.entry(name.clone()).or_default().extend(instead);
-                    downstreams.insert(name.clone());
-                }
-            }
+    /// Counts and tells where the draft differs, once what was decided really is durable. One line however many there are: who
+    /// it is about is shown by `leaver policy replay --shadow`, from what the ledger keeps anyway.
+    pub(crate) fn tell_differences(&self, judged: &Judged) {
+        self.metrics.compared.inc_by(judged.compared);
+        for (_, difference) in &judged.differences {
+            self.metrics.differs(*difference);
         }
-        let is_cutoff =
-            |a: &Action| matches!(a, Action::RevokeSessions | Action::RevokeRefresh | Action::Recheck | Action::Lock);
-        let scopes: Vec<(String, Vec<Action>)> = scopes
-            .into_iter()
-            .map(|(scope, actions)| (scope, actions.into_iter().filter(is_cutoff).collect::<Vec<_>>()))
-            .filter(|(_, actions)| !actions.is_empty())
-            .collect();
-        // Locks of several rules last as long as the longest.
-        let locks = actions.iter().filter(|o| o.action == Action::Lock || o.otherwise.contains(&Action::Lock));
-        let lock_for = locks.map(|order| order.lock_for.unwrap_or(policy::LOCK)).max();
-        (!scopes.is_empty()).then(|| Ordered { scopes, downstreams: downstreams.into_iter().collect(), lock_for })
-    }
-
-    fn is_break_glass(&self, identity: &IdentityView) -> bool {
-        let names = [identity.profile.user_name.as_deref(), identity.profile.email.as_deref()];
-        names.into_iter().flatten().any(|name| self.break_glass.iter().any(|b| b.to_lowercase() == name.to_lowercase()))
+        if let Some((event, difference)) = judged.differences.first() {
+            let (differences, difference) = (judged.differences.len(), difference.as_str());
+            tracing::info!(differences, event.id = %event, difference, "the shadow would have decided otherwise");
+        }
     }
 }

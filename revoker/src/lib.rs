@@ -21,7 +21,7 @@ use std::time::Duration;
 use directory::Directory;
 use downstreams::{Downstream, Finds};
 use lifecycle::Action;
-use policy::{Policy, SubjectExpression};
+use policy::{Judge, SubjectExpression};
 
 pub use announce::publishing;
 pub use breaker::Breaker;
@@ -61,9 +61,14 @@ impl Target {
 /// Everything that the revoker's loops share.
 pub struct Revoker {
     pub directory: Directory,
-    pub policy: Arc<Policy>,
     pub targets: BTreeMap<String, Arc<Target>>,
-    /// Names and addresses that are never ended by policy.
-    pub break_glass: Vec<String>,
+    pub judge: Judge,
+    /// A draft that is decided beside the policy, and does nothing.
+    pub shadow: Option<Judge>,
     pub metrics: Metrics,
+}
+
+/// What each downstream can do, as the policy has to know it.
+pub fn abilities(targets: &BTreeMap<String, Arc<Target>>) -> BTreeMap<String, Vec<Action>> {
+    targets.iter().map(|(name, target)| (name.clone(), target.adapter.capabilities().actions.to_vec())).collect()
 }

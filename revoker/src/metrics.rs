@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use lifecycle::Lane;
+use policy::Difference;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,8 @@ pub const PASS_FAILURES: &str = "leaver_delivery_failures";
 pub const DOWNSTREAM_FAILING: &str = "leaver_downstream_failing";
 pub const NO_MAPPING: &str = "leaver_no_mapping";
 pub const BREAK_GLASS: &str = "leaver_break_glass_spared";
+pub const SHADOW_EVENTS: &str = "leaver_shadow_events";
+pub const SHADOW_DIFFERENCES: &str = "leaver_shadow_differences";
 pub const RECONCILED: &str = "leaver_reconciled";
 pub const PARKED: &str = "leaver_revoker_parked";
 
@@ -43,6 +46,8 @@ pub struct Metrics {
     no_mapping: Family<ByDownstream, Counter>,
     pub(crate) decisions: Counter,
     pub(crate) break_glass: Counter,
+    pub(crate) compared: Counter,
+    differences: Family<[(&'static str, &'static str); 1], Counter>,
     pub(crate) reconciled: Counter,
     pub(crate) parked: Counter,
 }
@@ -87,6 +92,8 @@ impl Metrics {
             no_mapping: Family::default(),
             decisions: Counter::default(),
             break_glass: Counter::default(),
+            compared: Counter::default(),
+            differences: Family::default(),
             reconciled: Counter::default(),
             parked: Counter::default(),
         };
@@ -126,6 +133,19 @@ impl Metrics {
             BREAK_GLASS,
             "Decisions that spared somebody named in `break_glass`",
             metrics.break_glass.clone(),
+        );
+        for difference in Difference::ALL {
+            drop(metrics.differences.get_or_create(&[("difference", difference.as_str())]));
+        }
+        registry.register(
+            SHADOW_EVENTS,
+            "Events that the draft of `shadow` was tried on, beside the policy",
+            metrics.compared.clone(),
+        );
+        registry.register(
+            SHADOW_DIFFERENCES,
+            "Events of which the draft of `shadow` would have ended more, fewer or otherwise",
+            metrics.differences.clone(),
         );
         registry.register(
             RECONCILED,
@@ -173,6 +193,10 @@ impl Metrics {
         self.ended.get_or_create(&label(downstream)).inc_by(u64::from(ended));
         self.resurrected.get_or_create(&label(downstream)).inc_by(u64::from(resurrected));
         self.collateral.get_or_create(&label(downstream)).inc_by(u64::from(collateral));
+    }
+
+    pub(crate) fn differs(&self, difference: Difference) {
+        self.differences.get_or_create(&[("difference", difference.as_str())]).inc();
     }
 
     pub(crate) fn failed(&self, downstream: &str) {

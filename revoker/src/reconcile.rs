@@ -46,12 +46,13 @@ impl Revoker {
         self.directory.forget_publications().await?;
         self.directory.forget_looks().await?;
         let listened: Vec<EventType> =
-            EventType::ALL.iter().copied().filter(|event_type| self.policy.listens(*event_type)).collect();
+            EventType::ALL.iter().copied().filter(|event_type| self.judge.policy().listens(*event_type)).collect();
         let overdue = self.directory.overdue(overdue, &listened, LIMIT).await?;
-        let made = self.judge_all(overdue, &HashMap::new()).await?;
-        let decided = self.directory.decide(&made).await? as u64;
+        let judged = self.judge_all(overdue, &HashMap::new()).await?;
+        let decided = self.directory.decide(&judged.made).await? as u64;
+        self.tell_differences(&judged);
         // Told as the event would have told it, see `consume`.
-        let subjects: Vec<Uuid> = made.iter().map(|m| m.event.subject).collect();
+        let subjects: Vec<Uuid> = judged.made.iter().map(|m| m.event.subject).collect();
         self.directory.rename(&subjects).await?;
         // Where nothing of a cutoff can be done, nothing is owed.
         let able = self.targets.iter().filter(|(_, target)| CUTOFFS.iter().any(|action| target.can(*action)));

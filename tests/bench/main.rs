@@ -4,9 +4,10 @@
 //! over Kafka. Everything is real: the release build of `leaver`, PostgreSQL with fsync on, Redis with 1,000 live sessions of
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
 //! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, a group
-//! of 100,000 members, a personnel file of up to a million people, and SCIM requests beside others'. Then ten thousand who leave
-//! at once, and a downstream beside a dead one. Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`,
-//! `mass`, `neighbour`, `keycloak`, `groups`, `scale` and `scim`; `adapters:redis` chooses the adapters whose rows begin so.
+//! of 100,000 members, a personnel file of up to a million people, SCIM requests beside others', and decisions of the policy
+//! beside the bare evaluation of its conditions. Then ten thousand who leave at once, and a downstream beside a dead one.
+//! Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`, `mass`, `neighbour`, `keycloak`, `groups`, `scale`,
+//! `scim` and `policy`; `adapters:redis` chooses the adapters whose rows begin so.
 
 mod adapters;
 mod groups;
@@ -16,6 +17,7 @@ mod machine;
 mod mass;
 mod neighbour;
 mod outages;
+mod policy;
 #[expect(clippy::unwrap_used, reason = "tests share it, where a step fails like that")]
 #[path = "../keycloak/realm.rs"]
 mod realm;
@@ -95,6 +97,9 @@ async fn main() {
     }
     if wanted("scim") {
         scim::measure().await;
+    }
+    if wanted("policy") {
+        policy::measure();
     }
     if wanted("adapters") || asked.iter().any(|word| word.starts_with("adapters:")) {
         let rows: Vec<&str> = asked.iter().filter_map(|word| word.strip_prefix("adapters:")).collect();

@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("relay", &["bus", "directory", "lifecycle"]),
     ("sync-worker", &["connectors", "directory", "lifecycle", "scim"]),
     ("revoker", &["bus", "directory", "downstreams", "lifecycle", "policy"]),
-    ("console", &["directory", "lifecycle"]),
+    ("console", &["directory", "lifecycle", "policy"]),
 ];
 
 /// Who may use what talks to the outside.

@@ -159,6 +159,7 @@ async fn no_admin_route_answers_without_an_admin_token() {
         ("DELETE", format!("/api/v1/tokens/{id}")),
         ("GET", "/api/v1/events".to_owned()),
         ("GET", "/api/v1/ledger/check".to_owned()),
+        ("POST", "/api/v1/policy/replay".to_owned()),
         ("GET", "/api/v1/no-such-thing".to_owned()),
     ];
     let body = json!({"who": "ana", "reason": "no token"});

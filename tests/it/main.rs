@@ -15,6 +15,7 @@ mod keycloak;
 mod leaving;
 mod observed;
 mod parked;
+mod policy;
 mod providers;
 mod races;
 mod redis_outage;

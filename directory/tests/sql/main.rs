@@ -17,6 +17,7 @@ mod fan_outs;
 mod group_plans;
 mod groups;
 mod herald;
+mod history;
 mod ledger;
 mod lists;
 mod locks;

@@ -1,7 +1,7 @@
 //! What the policy asks for, and whether it can be had.
 
 use lifecycle::Action;
-use policy::Rule;
+use policy::{Policy, Rule};
 
 use crate::config::Config;
 use crate::show::text::count;
@@ -10,23 +10,28 @@ use super::{Ability, Check, State};
 
 /// Whether the examples pass, what is probably not meant, and what no downstream of a rule can do.
 pub fn look(config: &Config, downstreams: &[Ability]) -> Vec<Check> {
-    let name = config.policy.as_deref().map_or_else(|| "policy".to_owned(), crate::cli::shown);
-    let mut checks = vec![examples(config, &name)];
-    for warning in config.rules.warnings() {
-        let detail = format!("line {}: {}", warning.line, warning.message);
-        let check = Check::new("policy", &name, State::Warning, detail);
-        checks.push(Check { help: warning.help.clone(), ..check });
+    let mut checks = Vec::new();
+    for (path, policy) in config.policies() {
+        let name = path.map_or_else(|| "policy".to_owned(), crate::cli::shown);
+        checks.push(examples(policy, path.is_none(), &name));
+        for warning in policy.warnings() {
+            let detail = format!("line {}: {}", warning.line, warning.message);
+            let check = Check::new("policy", &name, State::Warning, detail);
+            checks.push(Check { help: warning.help.clone(), ..check });
+        }
+        // Two policies may have a rule of one name.
+        let draft = path.filter(|path| config.shadow.as_deref() == Some(*path)).map(|_| name.as_str());
+        checks.extend(policy.rules().iter().flat_map(|rule| unsupported(rule, draft, downstreams)));
     }
-    checks.extend(config.rules.rules().iter().flat_map(|rule| unsupported(rule, downstreams)));
     checks
 }
 
-fn examples(config: &Config, name: &str) -> Check {
-    let rules = count(config.rules.rules().len() as u64, "rule");
-    if config.policy.is_none() {
+fn examples(policy: &Policy, builtin: bool, name: &str) -> Check {
+    let rules = count(policy.rules().len() as u64, "rule");
+    if builtin {
         return Check::new("policy", name, State::Ok, format!("built-in, {rules}"));
     }
-    let results = config.rules.run_examples();
+    let results = policy.run_examples();
     let failed = results.iter().filter(|result| !result.passed).count();
     match (results.len(), failed) {
         (0, _) => Check::new("policy", name, State::Ok, format!("{rules}, no examples")),
@@ -40,7 +45,7 @@ fn examples(config: &Config, name: &str) -> Check {
 }
 
 /// Actions of a rule that some downstream it speaks of can neither carry out nor replace.
-fn unsupported(rule: &Rule, downstreams: &[Ability]) -> Vec<Check> {
+fn unsupported(rule: &Rule, draft: Option<&str>, downstreams: &[Ability]) -> Vec<Check> {
     let concerned: Vec<&Ability> = downstreams
         .iter()
         .filter(|ability| rule.downstreams.as_ref().is_none_or(|names| names.contains(&ability.name)))
@@ -60,7 +65,8 @@ fn unsupported(rule: &Rule, downstreams: &[Ability]) -> Vec<Check> {
             return None;
         }
         let detail = format!("{action} is unsupported by {}", lacking.join(", "));
-        let check = Check::new("rule", format!("rule {:?}", rule.name), State::Warning, detail);
+        let of = draft.map(|file| format!(" of {file}")).unwrap_or_default();
+        let check = Check::new("rule", format!("rule {:?}{of}", rule.name), State::Warning, detail);
         let ends = concerned.iter().any(|ability| ability.actions.contains(&Action::RevokeSessions));
         Some(if rule.otherwise.is_empty() && ends { check.help("add `else: revoke_sessions`") } else { check })
     };

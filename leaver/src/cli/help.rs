@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "plan show",
             "owed list",
             "parked list",
+            "policy replay",
             "ledger check",
         ],
     ),

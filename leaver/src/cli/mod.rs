@@ -12,6 +12,7 @@ mod parked;
 mod plans;
 mod policy;
 mod progress;
+mod replay;
 mod revoke;
 mod screen;
 mod server;
@@ -139,7 +140,12 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         Verb::Parked(verb) => parked::run(screen, &client()?, verb).await?,
         Verb::Token(verb) => tokens::run(screen, &client()?, verb).await?,
         Verb::Ledger(args::Ledger::Check) => ledger::check(screen, &client()?).await?,
-        Verb::Policy(args::Policy::Test) => policy::test(screen, &without_secrets()?)?,
+        Verb::Policy(args::Policy::Test { policy: None }) => policy::test(screen, &without_secrets()?)?,
+        Verb::Policy(args::Policy::Test { policy: Some(draft) }) => {
+            replay::read(draft)?;
+            policy::test(screen, &config::load_with_draft(&global.config, environment, draft)?)?
+        }
+        Verb::Policy(args::Policy::Replay(wish)) => replay::run(screen, &client()?, wish).await?,
         Verb::Config(args::Config::Schema) => screen.document(&config::schema()).map(|()| Exit::Done)?,
         Verb::Generate(wish) => generate::run(screen, wish)?,
         Verb::Completions { shell } => setup::completions(screen, *shell)?,

@@ -15,7 +15,12 @@ const SOON: Duration = Duration::from_millis(300);
 const PLAIN: Duration = Duration::from_secs(10);
 
 /// Does `work` and shows `what` is waited for meanwhile. The last line stays and says how long it took.
-pub async fn during<T>(screen: &Screen, what: &str, limit: Duration, work: impl Future<Output = T>) -> T {
+pub async fn during<T>(
+    screen: &Screen,
+    what: &str,
+    limit: impl Into<Option<Duration>>,
+    work: impl Future<Output = T>,
+) -> T {
     if screen.is_json() {
         return work.await;
     }
@@ -25,7 +30,8 @@ pub async fn during<T>(screen: &Screen, what: &str, limit: Duration, work: impl 
     if let Ok(done) = tokio::time::timeout(first, &mut work).await {
         return done;
     }
-    let waiting = format!("waiting for {what}, at most {}", humantime::format_duration(limit));
+    let limit = limit.into().map(|limit| format!(", at most {}", humantime::format_duration(limit)));
+    let waiting = format!("waiting for {what}{}", limit.unwrap_or_default());
     let done = if screen.attended {
         let bar = bar(screen, waiting);
         let done = work.await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap_complete::Shell;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::roles::Hosted;
 use crate::{check, demo, postgres, show};
 
@@ -29,8 +29,14 @@ pub async fn check(screen: &Screen, config: &Config, file: &Path) -> Result<Exit
 /// Whether a process may start with what `file` says.
 ///
 /// # Errors
-/// What it lacks without which it could not meet the other processes.
+/// Examples of its policies that fail; what it lacks without which it could not meet the other processes.
 pub fn may_start(hosted: Hosted, config: &Config, file: &Path) -> Result<(), Failure> {
+    for (path, policy) in config.policies() {
+        // Whoever wrote an example wanted to be told before the policy ends anything.
+        if let Some(problems) = path.and_then(|path| config::failing(Path::new(&super::shown(path)), policy)) {
+            return Err(problems.into());
+        }
+    }
     let lacks = hosted.lacks(config);
     if lacks.is_empty() {
         return Ok(());

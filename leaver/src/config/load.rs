@@ -28,6 +28,21 @@ pub fn load_without_secrets(path: &Path, environment: &Environment) -> Result<Co
     read(path, environment, false)
 }
 
+/// The same, with the policy in the file `draft` instead of the one that is configured; its path is the caller's.
+///
+/// # Errors
+/// As [`load_without_secrets`].
+pub fn load_with_draft(path: &Path, environment: &Environment, draft: &Path) -> Result<Config, Problems> {
+    let absolute = std::path::absolute(draft).unwrap_or_else(|_| draft.to_owned());
+    let mut environment = environment.clone();
+    environment.insert("LEAVER__POLICY".to_owned(), absolute.display().to_string());
+    read(path, &environment, false).map_err(|mut problems| {
+        let of_draft = problems.0.iter_mut().filter(|problem| problem.file == absolute);
+        of_draft.for_each(|problem| problem.file = draft.to_owned());
+        problems
+    })
+}
+
 /// The JSON schema (draft 2020-12) of the file, complete in itself.
 pub fn schema() -> Json {
     let mut settings = SchemaSettings::draft2020_12();
@@ -65,14 +80,15 @@ pub(super) fn understand(
     checks::check(&config, &written, &text, &mut report);
 
     let mut elsewhere = Vec::new();
-    if let Some(policy) = &config.policy {
+    let mut read = |key, file: &Option<PathBuf>| {
         // Shown as the file itself was named; read from where it is.
-        let shown = path.parent().unwrap_or(Path::new("")).join(policy);
-        match rules::read(&shown, &written, &mut report) {
-            Ok(rules) => config.rules = Arc::new(rules),
-            Err(problems) => elsewhere = problems,
-        }
-    }
+        let shown = path.parent().unwrap_or(Path::new("")).join(file.as_ref()?);
+        let rules = rules::read(&shown, key, &written, &mut report);
+        rules.map_err(|problems| elsewhere.extend(problems)).ok().map(Arc::new)
+    };
+    let (policy, draft) = (read("policy", &config.policy), read("shadow", &config.shadow));
+    config.rules = policy.unwrap_or(config.rules);
+    config.draft = draft;
     absolutize(&mut config, folder);
     let mut problems = report.finish(&text);
     problems.extend(elsewhere);
@@ -97,8 +113,8 @@ fn absolutize(config: &mut Config, folder: &Path) {
         *path = std::path::absolute(&joined).unwrap_or(joined);
     };
     below(&mut config.data_dir);
-    let Config { policy, postgres, bus, sources, downstreams, .. } = config;
-    [policy, &mut postgres.binaries, &mut postgres.archive].into_iter().flatten().for_each(below);
+    let Config { policy, shadow, postgres, bus, sources, downstreams, .. } = config;
+    [policy, shadow, &mut postgres.binaries, &mut postgres.archive].into_iter().flatten().for_each(below);
     bus.kafka.iter_mut().flat_map(|kafka| kafka.paths_mut()).for_each(below);
     downstreams.values_mut().filter_map(|downstream| downstream.adapter.file_mut()).for_each(below);
     for source in sources.values_mut() {

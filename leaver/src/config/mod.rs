@@ -22,16 +22,17 @@ mod typed;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lifecycle::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use load::{load, load_without_secrets, schema};
+pub use load::{load, load_with_draft, load_without_secrets, schema};
 pub use problem::{Place, Problem, Problems};
 pub use quote::Quote;
+pub use rules::{failing, problems as problems_of_policy};
 
 /// The environment as it was when the process started.
 pub type Environment = BTreeMap<String, String>;
@@ -60,6 +61,9 @@ pub struct Config {
     pub downstreams: BTreeMap<String, revoker::Config>,
     /// The file with the policy. Absent: the built-in one.
     pub policy: Option<PathBuf>,
+    /// The file with a draft of the next policy: it is decided beside the policy on every event, does nothing, and is counted
+    /// where it differs.
+    pub shadow: Option<PathBuf>,
     pub groups: Groups,
     /// Who is never revoked, by userName or e-mail address. For the account that mends everything else.
     pub break_glass: Vec<String>,
@@ -67,6 +71,9 @@ pub struct Config {
     /// What stands in the file of `policy`, or the built-in policy.
     #[serde(skip, default = "builtin")]
     pub rules: Arc<policy::Policy>,
+    /// What stands in the file of `shadow`.
+    #[serde(skip)]
+    pub draft: Option<Arc<policy::Policy>>,
 }
 
 /// The addresses that are listened on. Port 0 is any free port; `run/<role>.json` below `data_dir` says which.
@@ -153,6 +160,14 @@ pub struct Hands {
     pub mass: Option<u64>,
 }
 
+impl Config {
+    /// The policy and the draft beside it, each with its file; the built-in one has none.
+    pub fn policies(&self) -> impl Iterator<Item = (Option<&Path>, &policy::Policy)> {
+        let draft = self.draft.as_deref().map(|draft| (self.shadow.as_deref(), draft));
+        std::iter::once((self.policy.as_deref(), &*self.rules)).chain(draft)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -166,10 +181,12 @@ impl Default for Config {
             sources: BTreeMap::new(),
             downstreams: BTreeMap::new(),
             policy: None,
+            shadow: None,
             groups: Groups::default(),
             break_glass: Vec::new(),
             hands: Hands::default(),
             rules: builtin(),
+            draft: None,
         }
     }
 }

@@ -173,7 +173,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
           --> leaver.yaml:14:1
         14 | edge: {}
            | ^^^^
-        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, shadow, sources, traces
 
         13 problems in leaver.yaml
     "#);
@@ -300,7 +300,7 @@ fn a_literal_secret_is_masked_in_the_line_of_another_problem() {
          --> leaver.yaml:8:1
         8 | break_glas: ["https://root:***@example.com/x?password=***"]
           | ^^^^^^^^^^
-        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, shadow, sources, traces
         help: a similar key is `break_glass`
 
         3 problems in leaver.yaml
@@ -563,7 +563,7 @@ fn columns_count_characters_and_nothing_steers_the_terminal() {
          --> leaver.yaml:2:1
         2 | "\e[31m": ***
           | ^^^^^^^^
-        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, sources, traces
+        known: break_glass, bus, data_dir, database, downstreams, groups, hands, http, policy, postgres, publish, shadow, sources, traces
 
         3 problems in leaver.yaml
     "#);

@@ -66,7 +66,13 @@ impl Listeners {
         }
         if let (Some(listener), Some(directory)) = (self.admin, &parts.console) {
             let downstreams = config.downstreams.keys().cloned().collect();
-            let console = console::Console { directory: directory.clone(), downstreams };
+            let console = console::Console {
+                directory: directory.clone(),
+                downstreams,
+                sources: config.sources.keys().cloned().collect(),
+                judge: parts.judge.clone(),
+                shadow: parts.shadow.clone(),
+            };
             let routes = console::routes(console).merge(probes.clone());
             serve("admin", listener, routes, ADMIN_ANSWERS, supervisor);
         }

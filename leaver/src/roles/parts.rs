@@ -8,7 +8,7 @@ use bus::kafka::{self, Kafka};
 use bus::{Bus, Local, Topic};
 use directory::{Directory, Herald, SourceRules, Sources, Wake};
 use lifecycle::Lane;
-use policy::{Names, PublishExpression, SubjectExpression};
+use policy::{Judge, Names, PublishExpression, SubjectExpression};
 use prometheus_client::registry::Registry;
 use relay::Relay;
 use revoker::{GROUP, Revoker, Target};
@@ -32,6 +32,9 @@ pub struct Parts {
     /// Every process has one; a lease says whose works.
     pub relay: Arc<Relay>,
     pub bus: Arc<dyn Bus>,
+    /// What decides, and the draft beside it.
+    pub(super) judge: Judge,
+    pub(super) shadow: Option<Judge>,
     /// Where there are other processes to tell.
     pub(super) herald: Option<Arc<Herald>>,
     pub(super) subscribers: Option<Subscribers>,
@@ -73,6 +76,9 @@ impl Parts {
         let hops = hops::register(&mut registry);
         let bus = bus(config, home, &mut registry);
         let subscribers = Subscribers::of(config)?;
+        let targets = targets(config)?;
+        let judge = Judge::new(config.rules.clone(), revoker::abilities(&targets), &config.break_glass);
+        let shadow = config.draft.clone().map(|draft| judge.under(draft));
         let sync = if hosted.hosts(Role::SyncWorker) {
             let directory = open(directory::Role::Sync, SYNC).await?;
             directory.register_sources().await?;
@@ -83,7 +89,6 @@ impl Parts {
             None
         };
         let revoker = if hosted.hosts(Role::Revoker) {
-            let targets = targets(config)?;
             let mut directory = open(directory::Role::Revoker, REVOKER).await?.held_by(&home.holder());
             directory.take_back_leases().await?;
             if let Some(subscribers) = &subscribers {
@@ -91,9 +96,9 @@ impl Parts {
             }
             Some(Arc::new(Revoker {
                 directory,
-                policy: config.rules.clone(),
                 targets,
-                break_glass: config.break_glass.clone(),
+                judge: judge.clone(),
+                shadow: shadow.clone(),
                 metrics: revoker::Metrics::register(&mut registry, hops).of(config.downstreams.keys()),
             }))
         } else {
@@ -112,7 +117,8 @@ impl Parts {
             None => None,
         };
         let relay = Arc::new(relay);
-        Ok((Self { sync, revoker, console, relay, bus, herald, subscribers, holder: home.holder() }, registry))
+        let holder = home.holder();
+        Ok((Self { sync, revoker, console, relay, bus, judge, shadow, herald, subscribers, holder }, registry))
     }
 
     /// The pool of what this process is for.

@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod owed;
 pub mod parked;
 pub mod plan;
+pub mod replay;
 pub mod revocation;
 pub mod run;
 pub mod sessions;

@@ -777,3 +777,92 @@ fn sessions_and_what_would_end_of_them() {
     ");
     assert_snapshot!(sessions::silent(&look).unwrap(), @"nothing is known of portal");
 }
+
+fn replayed(difference: &str, who: &str, privileged: bool) -> Value {
+    let side = |actions: Value, web: Value, rules: Value| json!({"rules": rules, "scopes": actions, "downstreams": web, "replaced": {}, "unsupported": {}, "spared": false});
+    let nothing = side(json!({}), json!({}), json!([]));
+    let mut sessions = side(json!({"*": ["revoke_sessions"]}), json!({"web": ["revoke_sessions"]}), json!(["mover"]));
+    sessions["unsupported"] = json!({"sso": ["recheck"]});
+    sessions["replaced"] = json!({"web": ["recheck"]});
+    let (was, would) = if difference == "more" { (nothing, sessions) } else { (sessions, nothing) };
+    json!({
+        "difference": difference, "event_id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "at": "2026-11-21T09:00:04.112Z",
+        "type": "identity.updated", "subject": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "user_name": who,
+        "display_name": "Somebody", "department": "Finance", "privileged": privileged,
+        "privileged_groups": if privileged { json!(["admins"]) } else { json!([]) }, "group": null,
+        "was": was, "would": would,
+    })
+}
+
+fn part(differences: Value, next: Value) -> replay::Part {
+    let many = differences.as_array().map_or(0, Vec::len);
+    read(json!({
+        "events": 1000, "compared": 20, "erased": 1, "undecided": 2, "ended": {"was": 4, "would": 5},
+        "spared": {"was": 1, "would": 1}, "failed": 3, "differ": {"more": many},
+        "rules": {"leaver": {"was": 4, "would": 4}, "mover": {"was": 0, "would": 1}},
+        "downstreams": {"web": {"was": 4, "would": 5, "replaced": 1, "unsupported": 0},
+                        "sso": {"was": 4, "would": 4, "replaced": 0, "unsupported": 1}},
+        "differences": differences, "next": next,
+    }))
+}
+
+#[test]
+fn a_replay_adds_up_and_keeps_privileged_people_whenever_they_come() {
+    let mut found = replay::Part::default();
+    found.add(part(json!([replayed("more", "ana", false), replayed("more", "ben", false)]), json!({"after": 1})), 2);
+    assert!(found.next.is_some());
+    found.add(part(json!([replayed("more", "zoe", true)]), Value::Null), 2);
+    assert!(found.next.is_none());
+    let replayed = replay::Replay { policy: "draft.yaml".to_owned(), since: now(), found };
+    assert_snapshot!(replay::show(&replayed, TERMINAL), @r"
+    draft.yaml   beside what was decided since 2026-11-21T09:14:00.000Z
+    2000 events, of which 40 bear on it
+    2 events left out: what policy read of them was erased
+    4 events left out: nobody has decided them yet
+    6 events on which a rule of it has no result
+    RULE                  WAS  WOULD
+    leaver                  8      8
+    mover                   0      2
+    spared (break_glass)    2      2
+    ends something          8     10
+    DOWNSTREAM  WAS  WOULD  BY ELSE  UNSUPPORTED
+    sso           8      8        -            2
+    web           8     10        2            -
+    3 differences: 3 more
+       WHO  AT                        WAS, WOULD
+    !  zoe  2026-11-21T09:00:04.112Z  nothing → revoke_sessions (mover); else at we…
+       ana  2026-11-21T09:00:04.112Z  nothing → revoke_sessions (mover); else at we…
+    … and 1 more (`--all`)
+    nothing was changed
+    ");
+    let plain = replay::show(&replayed, View { width: None, ..ASCII });
+    assert_snapshot!(plain.lines().rev().skip(2).take(2).collect::<Vec<_>>().join("\n"), @r"
+       ana  2026-11-21T09:00:04.112Z  nothing -> revoke_sessions (mover); else at web; recheck unsupported by sso; identity.updated; Somebody; Finance
+    !  zoe  2026-11-21T09:00:04.112Z  nothing -> revoke_sessions (mover); else at web; recheck unsupported by sso; identity.updated; in admins; Somebody; Finance
+    ");
+    let json = serde_json::to_value(&replayed).unwrap();
+    assert_eq!((&json["left_out"], json["differences"].as_array().unwrap().len()), (&json!(1), 2));
+    assert!(json.get("next").is_none());
+}
+
+#[test]
+fn a_replay_without_differences_says_so() {
+    let mut found = part(json!([]), Value::Null);
+    found.differ.clear();
+    (found.erased, found.undecided, found.failed) = (0, 0, 0);
+    let replayed = replay::Replay { policy: "the policy in force".to_owned(), since: now(), found };
+    assert_snapshot!(spelled(&replay::show(&replayed, COLOUR)), @r"
+    {bold}the policy in force{/}   beside what was decided since {dim}2026-11-21T09:14:00.000Z{/}
+    1000 events, of which 20 bear on it
+    {bold}RULE{/}                  {bold}WAS{/}  {bold}WOULD{/}
+    leaver                  4      4
+    mover                   0      1
+    spared (break_glass)    1      1
+    {bold}ends something{/}          4      5
+    {bold}DOWNSTREAM{/}  {bold}WAS{/}  {bold}WOULD{/}  {bold}BY ELSE{/}  {bold}UNSUPPORTED{/}
+    sso           4      4        -            1
+    web           4      5        1            -
+    no differences
+    nothing was changed
+    ");
+}

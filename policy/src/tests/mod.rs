@@ -2,6 +2,7 @@
 
 mod deciding;
 mod examples;
+mod judging;
 mod problems;
 mod publishing;
 mod robustness;

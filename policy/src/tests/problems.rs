@@ -544,20 +544,21 @@ fn a_condition_that_needs_values_is_a_warning_that_says_what_happens_without() {
 }
 
 #[test]
-fn unknown_downstreams_are_found_once_the_configuration_is_known() {
-    let policy = parse(
-        "rules:
+fn unknown_downstreams_and_sources_are_found_once_the_configuration_is_known() {
+    let text = "rules:
   - { name: a, on: identity.updated, do: notify, downstreams: [web, protal] }
-  - { name: b, on: identity.updated, do: notify, downstreams: ssso, when: account('crm').id == null }",
-    );
-    assert_snapshot!(render(&policy.check_downstreams(&["web".to_owned(), "portal".to_owned(), "sso".to_owned()])), @r#"
+  - { name: b, on: identity.updated, do: notify, downstreams: ssso, when: account('crm').id == null }";
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let problems = Policy::parse_for(text, &names(&["web", "portal", "sso"]), &names(&["corp"])).unwrap_err();
+    assert_snapshot!(render(&problems), @r#"
     2:69+6 rule "a": there is no downstream `protal`
-      known: web, portal, sso
+      known: portal, sso, web
       help: a similar downstream is `portal`
     3:63+4 rule "b": there is no downstream `ssso`
-      known: web, portal, sso
+      known: portal, sso, web
       help: a similar downstream is `sso`
+    3:84+3 rule "b": there is no source `crm`
+      known: corp
     "#);
-    assert_eq!(policy.sources(), ["crm"]);
-    assert_eq!(policy.check_downstreams(&["web".to_owned(), "protal".to_owned(), "ssso".to_owned()]), []);
+    assert!(Policy::parse_for(text, &names(&["web", "protal", "ssso"]), &names(&["crm"])).is_ok());
 }

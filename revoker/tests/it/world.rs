@@ -12,7 +12,7 @@ use directory::{
 use lifecycle::account::Profile;
 use lifecycle::brake::Limits;
 use lifecycle::{AccountFacts, Class, GroupFacts, Lane, Standing};
-use policy::{Names, Policy, SubjectExpression};
+use policy::{Judge, Names, Policy, SubjectExpression};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use relay::Relay;
@@ -33,6 +33,8 @@ const PLENTY: Burst = Burst { count: 1_000_000, window: Duration::from_secs(3_60
 pub struct Setup {
     pub stores: Vec<(&'static str, Arc<Store>)>,
     pub policy: Policy,
+    /// A draft beside it.
+    pub shadow: Option<Policy>,
     pub break_glass: Vec<String>,
     pub subject: &'static str,
     /// `None`: as with the embedded bus, where nobody reads cutoffs and receipts.
@@ -45,6 +47,7 @@ impl Setup {
         Self {
             stores: stores.map(|(name, store)| (name, store.clone())).to_vec(),
             policy: Policy::builtin(),
+            shadow: None,
             break_glass: Vec::new(),
             subject: "identity.userName",
             names: None,
@@ -75,11 +78,12 @@ impl Setup {
             Some(names) => directory.publishing(revoker::publishing(names, &targets)),
             None => directory,
         };
+        let judge = Judge::new(Arc::new(self.policy), revoker::abilities(&targets), &self.break_glass);
         let revoker = Revoker {
             directory,
-            policy: Arc::new(self.policy),
+            judge: judge.clone(),
+            shadow: self.shadow.map(|draft| judge.under(Arc::new(draft))),
             targets,
-            break_glass: self.break_glass,
             metrics: Metrics::register(&mut registry, Hops::new_with_constructor(|| Histogram::new([]))),
         };
         let wire = Wire::over(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
@@ -199,12 +203,12 @@ impl World {
 
     /// The same revoker as one whose subscribers know people by these names.
     pub fn revoker_for(&self, names: Arc<Names>) -> Revoker {
-        let Revoker { directory, policy, targets, break_glass, metrics } = &*self.revoker;
+        let Revoker { directory, judge, shadow, targets, metrics } = &*self.revoker;
         Revoker {
             directory: directory.clone().publishing(revoker::publishing(names, targets)),
-            policy: policy.clone(),
+            judge: judge.clone(),
+            shadow: shadow.clone(),
             targets: targets.clone(),
-            break_glass: break_glass.clone(),
             metrics: metrics.clone(),
         }
     }
