@@ -91,7 +91,7 @@ fn alone_it_names_its_verbs_in_four_groups() {
       plan approve       Apply exactly what a held plan says
       plan reject        Refuse exactly what a held plan says
       owed retry         Try again now what is owed, and see whether it is answered
-      parked retry       Carry out again what a source sent, once the cause is mended
+      parked retry       Carry out again what a source sent, once that is mended
 
     Run:
       up                 Run every part in one process, in the foreground

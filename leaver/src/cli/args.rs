@@ -421,7 +421,7 @@ pub enum Parked {
     /// List what sources sent and nobody could understand
     #[command(before_help = examples!("leaver parked list", "leaver parked list -o json"))]
     List,
-    /// Carry out again what a source sent, once the cause is mended
+    /// Carry out again what a source sent, once that is mended
     #[command(before_help = examples!(
         "leaver parked retry 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8",
         "leaver parked retry 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8 -o json"
