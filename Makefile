@@ -54,7 +54,8 @@ bench: ## measure the release build, on this machine
 	@scripts/needs packages
 	@scripts/needs jackson
 	cargo build --locked --release -p leaver
-	@scripts/services with scripts/keycloak with cargo bench --locked -p tests --bench latency
+	@scripts/services with env LEAVER_KEYCLOAK_STORE=postgres scripts/keycloak with \
+		cargo bench --locked -p tests --bench latency
 
 torture: ## the races and crashes among the stories, ROUNDS=20 times each
 	@scripts/needs packages

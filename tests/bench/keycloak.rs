@@ -28,8 +28,10 @@ pub async fn measure() {
     let realm = Realm::create().await;
     let made = Instant::now();
     import(&realm, users).await;
+    let on_postgres = std::env::var("LEAVER_KEYCLOAK_STORE").is_ok_and(|store| store == "postgres");
+    let store = if on_postgres { "on PostgreSQL" } else { "with its built-in database" };
     println!(
-        "## Keycloak: {users} users, all in one group and {TEAM} in each of {} more (imported in {:.0} s)\n",
+        "## Keycloak {store}: {users} users, all in one group and {TEAM} in each of {} more (imported in {:.0} s)\n",
         users.div_ceil(TEAM),
         made.elapsed().as_secs_f64()
     );
