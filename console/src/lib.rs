@@ -14,6 +14,7 @@ mod requests;
 mod revocations;
 mod tokens;
 mod trace;
+mod whom;
 
 use std::sync::Arc;
 

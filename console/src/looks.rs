@@ -49,11 +49,13 @@ impl Console {
         let mut bell = self.directory.wake.progress.listen();
         loop {
             if let Some(mut answer) = self.directory.look(request).await? {
-                let identity = self.directory.identities_by_id(&[subject]).await?.pop();
-                answer["identity"] = json!(subject);
-                answer["kind"] = json!(identity.as_ref().map(|i| &i.kind));
-                answer["state"] = json!(identity.as_ref().map(|i| &i.state));
-                answer["userName"] = json!(identity.as_ref().and_then(|i| i.user_name.as_ref()));
+                // A stranger is none; whoever asked says what else there is to say.
+                if let Some(identity) = self.directory.identities_by_id(&[subject]).await?.pop() {
+                    answer["identity"] = json!(subject);
+                    answer["kind"] = json!(identity.kind);
+                    answer["state"] = json!(identity.state);
+                    answer["userName"] = json!(identity.user_name);
+                }
                 return Ok(answer);
             }
             let row = self.directory.request(request).await?;

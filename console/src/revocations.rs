@@ -15,6 +15,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::auth::Administrator;
+use crate::whom::Named;
 use crate::{Console, problem::Problem};
 
 type Accepted = Result<(StatusCode, Json<Value>), Problem>;
@@ -25,7 +26,11 @@ const LONGEST_LOCK: Duration = Duration::from_secs(365 * 86_400);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
-    who: String,
+    #[serde(default)]
+    who: Option<String>,
+    /// Instead of `who`: what the one downstream calls somebody whom no source knows.
+    #[serde(default)]
+    subject: Option<String>,
     reason: String,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
@@ -68,7 +73,7 @@ pub(crate) async fn lock(
     wish: Result<Json<LockWish>, JsonRejection>,
 ) -> Accepted {
     let Json(LockWish { who, reason, lasts, downstreams }) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
-    let wish = Wish { who, reason, downstreams, lock_for: Some(lasts), dry_run: false };
+    let wish = Wish { who: Some(who), subject: None, reason, downstreams, lock_for: Some(lasts), dry_run: false };
     console.order(RequestKind::Lock, &wish, &[Action::Lock], &headers, &by).await
 }
 
@@ -108,19 +113,29 @@ impl Console {
             return Err(Problem::new(400, "a lock lasts some time, and a year at most")
                 .help("whoever must be out for longer is suspended at a source"));
         }
-        let subject = self.one(&wish.who, false).await?;
+        let named = Named::read(wish.who.as_deref(), wish.subject.as_deref(), wish.downstreams.as_deref())?;
+        if wish.subject.is_some() && wish.lock_for.is_some() {
+            return Err(Problem::new(400, "nobody could unlock somebody whom no source knows")
+                .help("end their sessions without lock_for"));
+        }
+        let whom = self.whom(&named).await?;
         let lock_for_ms = wish.lock_for.map(|lasts| lasts.as_millis() as u64);
-        let mut payload = json!({"subject": subject, "downstreams": wish.downstreams, "lock_for_ms": lock_for_ms});
+        let mut payload = json!({"subject": whom.subject, "kind": whom.kind, "downstreams": wish.downstreams,
+                                 "lock_for_ms": lock_for_ms});
         if wish.dry_run {
             payload["would"] = json!(would);
-            return Ok((StatusCode::OK, Json(self.look(subject, &payload, by, None).await?)));
+            let mut seen = self.look(whom.subject, &payload, by, None).await?;
+            whom.tell(&mut seen);
+            return Ok((StatusCode::OK, Json(seen)));
         }
         let (span, trace) =
             crate::trace::begin(headers, if kind == RequestKind::Lock { "lock" } else { "revoke by hand" });
         payload["reason"] = json!(wish.reason);
         payload["traceparent"] = json!(trace);
         let id = self.directory.ask(kind, &payload, by).instrument(span).await?;
-        Ok((StatusCode::ACCEPTED, Json(json!({"id": id, "identity": subject}))))
+        let mut accepted = json!({"id": id});
+        whom.tell(&mut accepted);
+        Ok((StatusCode::ACCEPTED, Json(accepted)))
     }
 }
 

@@ -169,7 +169,7 @@ impl Directory {
     pub async fn revoke_by_hand(
         &self,
         request: &crate::Request,
-        subject: Uuid,
+        (subject, kind): (Uuid, SubjectKind),
         ordered: &Ordered,
         reason: &str,
     ) -> Result<()> {
@@ -179,6 +179,7 @@ impl Directory {
         let revocation = Revocation {
             id: request.id,
             subject,
+            kind,
             event: None,
             class: Class::Hand,
             at,
@@ -190,7 +191,7 @@ impl Directory {
         if insert_revocation(&mut tx, &revocation, &mut written).await? {
             let waiting = Waiting { revocation: request.id, class: Class::Hand, downstreams: &ordered.downstreams };
             let demands = ordered.demands(at, None, 0);
-            let whose = written.joins(subject, SubjectKind::Identity);
+            let whose = written.joins(subject, kind);
             let scopes = cutoffs::join(&mut tx, whose, |_| demands, Some(waiting)).await?;
             locks::begin(&mut tx, &revocation, &scopes, &mut written).await?;
         }
@@ -320,6 +321,7 @@ async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) ->
         let revocation = Revocation {
             id: event.event_id,
             subject: event.subject,
+            kind: SubjectKind::Identity,
             event: Some(event.id),
             class: event.class,
             at: event.recorded_at,
@@ -362,6 +364,7 @@ async fn inherit(tx: &mut PgConnection, event: &Undecided, written: &mut Written
 pub(crate) struct Revocation<'a> {
     pub id: Uuid,
     pub subject: Uuid,
+    pub kind: SubjectKind,
     event: Option<i64>,
     class: Class,
     pub at: DateTime<Utc>,
@@ -377,9 +380,10 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, w
     let done = sqlx::query!(
         "INSERT INTO ledger.revocations (id, subject_id, subject_kind, event, class, at, actions, downstreams, reason, asked_by,
                                          trace)
-         VALUES ($1, $2, 'identity', $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
         revocation.id,
         revocation.subject,
+        revocation.kind.as_str(),
         revocation.event,
         revocation.class.number(),
         revocation.at,
@@ -396,7 +400,7 @@ async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, w
         written.notes.push(Note::requested(&Requested {
             revocation: revocation.id,
             subject: revocation.subject,
-            kind: SubjectKind::Identity,
+            kind: revocation.kind,
             at: revocation.at,
             class: revocation.class,
             actions: &actions,

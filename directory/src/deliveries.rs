@@ -31,6 +31,8 @@ pub struct Leased {
     pub ended: HashSet<Vec<u8>>,
     /// The subject as expressions see it; `None` where no source knows it.
     pub identity: Option<IdentityView>,
+    /// What the downstream calls it, if that is all that is known of it.
+    pub stranger: Option<String>,
     /// When the latest of its revocations was decided.
     pub decided_at: Option<DateTime<Utc>>,
     /// The W3C `traceparent` of what caused the latest of its revocations.
@@ -121,6 +123,8 @@ impl Directory {
         let subjects: Vec<Uuid> = rows.iter().map(|r| r.subject_id).collect();
         // Both at once: a person may be reading mail while we ask.
         let (mut ended, mut views) = tokio::try_join!(self.ended(downstream, &subjects), self.views(&subjects))?;
+        let unknown: Vec<Uuid> = subjects.iter().copied().filter(|subject| !views.contains_key(subject)).collect();
+        let mut strangers = self.strangers(downstream, &unknown).await?;
         rows.into_iter()
             .map(|r| {
                 let (decided_at, trace) = r.latest.unzip();
@@ -139,6 +143,7 @@ impl Directory {
                     attempts: r.attempts.unsigned_abs(),
                     ended: ended.remove(&r.subject_id).unwrap_or_default(),
                     identity: views.remove(&r.subject_id),
+                    stranger: strangers.remove(&r.subject_id),
                     decided_at,
                     trace: trace.flatten(),
                 })

@@ -58,6 +58,7 @@ mod scim;
 mod settle;
 mod sources;
 mod status;
+mod strangers;
 mod suspicion;
 mod tokens;
 mod trace;

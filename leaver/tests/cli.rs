@@ -136,26 +136,28 @@ fn help_is_a_sentence_two_examples_flags_and_exit_codes() {
     --- stdout
     End somebody's sessions now
 
-    Usage: leaver revoke [OPTIONS] --reason <R> <WHO>
+    Usage: leaver revoke [OPTIONS] --reason <R> [WHO]
 
     Examples:
       leaver revoke ana@example.com --reason 'stolen laptop'
       leaver revoke okta:00u1x9 --reason INC-7 --downstream web --wait verified
 
     Arguments:
-      <WHO>  An id, a userName, an e-mail address, or source:X with a native id or
+      [WHO]  An id, a userName, an e-mail address, or source:X with a native id or
              externalId
 
     Options:
-          --reason <R>      Why; it is kept in the ledger
-          --downstream <D>  Only there; may be given several times
-          --lock <D>        Keep them out for so long as well
-          --dry-run         Show what would end, and end nothing
-          --wait <STATE>    Wait until every downstream is in this state: ended,
-                            looked again, or quiet for good [possible values:
-                            applied, verified, settled]
-          --timeout <D>     How long to wait [default: 30s]
-      -h, --help            Print help
+          --subject <VALUE>  Instead of WHO: what the one downstream calls somebody
+                             whom no source knows
+          --reason <R>       Why; it is kept in the ledger
+          --downstream <D>   Only there; may be given several times
+          --lock <D>         Keep them out for so long as well
+          --dry-run          Show what would end, and end nothing
+          --wait <STATE>     Wait until every downstream is in this state: ended,
+                             looked again, or quiet for good [possible values:
+                             applied, verified, settled]
+          --timeout <D>      How long to wait [default: 30s]
+      -h, --help             Print help
 
     Everywhere:
       -c, --config <FILE>    The configuration [default: leaver.yaml]
@@ -293,6 +295,31 @@ fn what_is_missing_or_contradictory_is_named() {
     --- stderr
     error: --wait <STATE> is missing
     help: leaver revoke --reason <R> --wait <STATE> --timeout <D> <WHO>
+    --- exit 2
+    ");
+    assert_snapshot!(leaver(&[], "revoke --reason lost"), @r"
+    --- stderr
+    error: <WHO> is missing
+    help: leaver revoke --reason <R> <WHO>
+    --- exit 2
+    ");
+    assert_snapshot!(leaver(&[], "revoke ana --subject ghost --downstream web --reason lost"), @r"
+    --- stderr
+    error: [WHO] and --subject <VALUE> exclude each other
+    help: leaver revoke --reason <R> --downstream <D> <WHO>
+    --- exit 2
+    ");
+    assert_snapshot!(leaver(&[], "revoke --subject ghost --reason lost"), @r"
+    --- stderr
+    error: --downstream <D> is missing
+    help: leaver revoke --reason <R> --downstream <D> --subject <VALUE> [WHO]
+    --- exit 2
+    ");
+    let two = "revoke --subject ghost --downstream web --downstream shop --reason lost --server http://127.0.0.1:1";
+    assert_snapshot!(leaver(&[], two), @r"
+    --- stderr
+    error: --subject is what one downstream calls somebody
+    help: name that downstream, and no other
     --- exit 2
     ");
     assert_snapshot!(leaver(&[], "token create --source okta --admin jo"), @r"

@@ -156,7 +156,9 @@ impl Revoker {
         if wish.would.as_ref().is_some_and(|actions| !actions.iter().any(|action| target.can(*action))) {
             return Ok(Seen { note: Some("cannot do this, so nothing would be asked of it"), ..seen });
         }
-        let sought = Sought { subject: wish.subject, identity };
+        let unknown: &[Uuid] = if identity.is_none() { &[wish.subject] } else { &[] };
+        let stranger = self.directory.strangers(&target.name, unknown).await?.remove(&wish.subject);
+        let sought = Sought { subject: wish.subject, identity, stranger: stranger.as_deref() };
         let subjects = values::of(target, &self.directory, None, &[sought]).await?;
         if subjects.iter().all(|subject| subject.values.is_empty()) {
             return Ok(Seen { note: Some(NO_VALUE), ..seen });

@@ -45,6 +45,7 @@ impl Revoker {
     pub async fn reconcile_once(&self, overdue: DateTime<Utc>) -> directory::Result<u64> {
         self.directory.forget_publications().await?;
         self.directory.forget_looks().await?;
+        self.directory.forget_strangers().await?;
         let listened: Vec<EventType> =
             EventType::ALL.iter().copied().filter(|event_type| self.judge.policy().listens(*event_type)).collect();
         let overdue = self.directory.overdue(overdue, &listened, LIMIT).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use directory::{EVERYWHERE, Ordered, Request, RequestKind};
-use lifecycle::Action;
+use lifecycle::{Action, SubjectKind};
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +21,18 @@ const KINDS: [RequestKind; 4] = [RequestKind::Revoke, RequestKind::Lock, Request
 struct Revocation {
     subject: Uuid,
     reason: String,
+    /// What the subject is.
+    #[serde(default = "identity")]
+    kind: SubjectKind,
     #[serde(default)]
     downstreams: Option<Vec<String>>,
     /// How long a lock lasts; of a revocation: that it locks as well.
     #[serde(default)]
     lock_for_ms: Option<u64>,
+}
+
+fn identity() -> SubjectKind {
+    SubjectKind::Identity
 }
 
 /// Into one to unlock.
@@ -116,7 +123,8 @@ impl Revoker {
         }
         actions.extend(lock_for.map(|_| Action::Lock));
         let ordered = self.by_hand(payload.downstreams.as_deref(), &actions, lock_for);
-        self.directory.revoke_by_hand(request, payload.subject, &ordered, &payload.reason).await?;
+        let whom = (payload.subject, payload.kind);
+        self.directory.revoke_by_hand(request, whom, &ordered, &payload.reason).await?;
         self.directory.rename(&[payload.subject]).await?;
         Ok(())
     }

@@ -15,11 +15,13 @@ pub(crate) struct Sought<'a> {
     pub subject: Uuid,
     /// As expressions see it; `None` where no source knows it.
     pub identity: Option<&'a IdentityView>,
+    /// What the downstream calls a stranger.
+    pub stranger: Option<&'a str>,
 }
 
 impl<'a> From<&'a Leased> for Sought<'a> {
     fn from(leased: &'a Leased) -> Self {
-        Self { subject: leased.subject, identity: leased.identity.as_ref() }
+        Self { subject: leased.subject, identity: leased.identity.as_ref(), stranger: leased.stranger.as_deref() }
     }
 }
 
@@ -57,7 +59,7 @@ fn current(target: &Target, metrics: Option<&Metrics>, sought: &Sought<'_>) -> V
             tracing::error!(subject.id = %sought.subject, downstream.name = target.name, error = &error as &dyn std::error::Error, "the subject expression failed");
             Vec::new()
         }
-        None => Vec::new(),
+        None => sought.stranger.map(str::to_owned).into_iter().collect(),
     };
     if let (true, Some(metrics)) = (values.is_empty(), metrics) {
         tracing::warn!(subject.id = %sought.subject, downstream.name = target.name, "no mapping: the subject has no value at this downstream");

@@ -131,6 +131,82 @@ async fn a_lock_ends_every_login_until_it_is_ended_by_hand() {
 }
 
 #[tokio::test]
+async fn somebody_whom_no_source_knows_is_out_by_what_one_downstream_calls_them() {
+    let world = World::start(|names| {
+        let (web, shop) = (names.web(), names.redis("shop", &redis_url(), "[200ms, 1s]"));
+        format!("sources:\n  okta: {}\ndownstreams:\n  web: {web}\n  shop: {shop}\n", okta(""))
+    })
+    .await;
+    world.scim("okta").create(&person(1001, "ana")).await;
+    let (store, shop) = (world.store("web").await, world.store("shop").await);
+    let (ghost, ana, elsewhere) =
+        (store.sign_in("ghost-42").await, store.sign_in("ana").await, shop.sign_in("ghost-42").await);
+    let revoke = ["revoke", "--subject", "ghost-42", "--reason", "left behind"];
+    let web = ["--downstream", "web"];
+    let rehearsed = world.cli(&[&revoke[..], &web, &["--dry-run"]].concat()).await.expect_code(0);
+    rehearsed.expect_words(&["ghost-42", "stranger", "would end 1 session in 1 of 1 downstream"]);
+    assert!(store.lives(&ghost).await);
+
+    let there = [&revoke[..], &web, &["--wait", "settled"]].concat();
+    world.cli(&there).await.expect_code(0).expect_words(&["ended 1 session in 1 of 1 downstream"]);
+    assert!(!store.lives(&ghost).await && store.lives(&ana).await && shop.lives(&elsewhere).await);
+    let again = world.ask(&there).await;
+    assert_eq!((&again["kind"], &again["known"], &again["identity"]), (&json!("stranger"), &json!([]), &Value::Null));
+    let pool = world.site().database().pool().await;
+    let strangers: Vec<String> =
+        sqlx::query_scalar("SELECT id::text FROM ledger.strangers").fetch_all(&pool).await.unwrap();
+    assert_eq!(strangers, [text(&again["subject"])], "the same one each time");
+    let everything =
+        "SELECT string_agg(query_to_xml(format('TABLE %I.%I', schemaname, tablename), true, true, '')::text, '')
+        FROM pg_tables WHERE schemaname IN ('directory', 'ledger', 'working', 'scratch') AND tablename <> 'strangers'";
+    let everything: String = sqlx::query_scalar(everything).fetch_one(&pool).await.unwrap();
+    assert!(everything.contains(&strangers[0]) && !everything.contains("ghost-42"), "they are called so in one table");
+    assert!(!world.logs().contains("ghost-42"), "and in no log");
+    assert_eq!(world.ask(&["ledger", "check"]).await["findings"], json!([]));
+
+    let known = [&["revoke", "--subject", "ana", "--reason", "R", "--wait", "verified"][..], &web].concat();
+    let told = world.cli(&known).await.expect_code(0);
+    told.expect_words(&[&format!("leaver identity show {}", world.id_of("ana").await)]);
+    assert!(!store.lives(&ana).await, "it is said, and done");
+}
+
+#[tokio::test]
+async fn a_stranger_is_named_by_one_downstream_and_by_nothing_else() {
+    let world = World::start(|names| names.usual()).await;
+    world.scim("okta").create(&person(1001, "ana")).await;
+    let revoke = ["revoke", "--reason", "left behind"];
+    let subject = ["--subject", "ghost"];
+    for (wrong, words) in [
+        (&[][..], "WHO"),
+        (&[&subject[..], &["ana", "--downstream", "web"]].concat(), "exclude each other"),
+        (&subject, "--downstream"),
+        (&[&subject[..], &["--downstream", "web", "--downstream", "portal"]].concat(), "one downstream"),
+        (&[&subject[..], &["--downstream", "web", "--lock", "1h"]].concat(), "exclude each other"),
+        (&[&subject[..], &["--downstream", "nosuch"]].concat(), "no downstream is called nosuch"),
+        (&["ana", "--downstream", "nosuch"], "no downstream is called nosuch"),
+    ] {
+        world.cli(&[&revoke[..], wrong].concat()).await.expect_code(2).expect_words(&[words]);
+    }
+    for wrong in [
+        json!({"reason": "R"}),
+        json!({"who": "ana", "subject": "ghost", "downstreams": ["web"], "reason": "R"}),
+        json!({"subject": "ghost", "reason": "R"}),
+        json!({"subject": "ghost", "downstreams": [], "reason": "R"}),
+        json!({"subject": "ghost", "downstreams": ["web", "web"], "reason": "R"}),
+        json!({"subject": "ghost", "downstreams": ["web"], "lock_for": "1h", "reason": "R"}),
+        json!({"subject": "", "downstreams": ["web"], "reason": "R"}),
+        json!({"subject": "gh\u{0}st", "downstreams": ["web"], "reason": "R"}),
+        json!({"subject": "g".repeat(2_000), "downstreams": ["web"], "reason": "R"}),
+    ] {
+        let answer = world.admin().send("POST", "/api/v1/revocations", Some(&wrong)).await;
+        assert_eq!(answer.status, 400, "{wrong} {}", answer.body);
+    }
+    let pool = world.site().database().pool().await;
+    let kept = "SELECT (SELECT count(*) FROM ledger.strangers) + (SELECT count(*) FROM ledger.requests)";
+    assert_eq!(sqlx::query_scalar::<_, i64>(kept).fetch_one(&pool).await.unwrap(), 0, "nothing came of it");
+}
+
+#[tokio::test]
 async fn no_admin_route_answers_without_an_admin_token() {
     let world = World::start(|names| names.usual()).await;
     world.scim("okta").create(&person(1001, "ana")).await;

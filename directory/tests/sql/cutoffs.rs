@@ -1,8 +1,8 @@
 //! Decisions have their effect once, and what is in force follows from the history, not from the order of arrival.
 
 use directory::EVERYWHERE;
-use lifecycle::Standing;
 use lifecycle::cutoff::StateMark;
+use lifecycle::{Standing, SubjectKind};
 
 use crate::decided::{WEB, by_hand, decide_all, delivery, departed, lost, made, reinstated, suspended};
 use crate::world::{World, person};
@@ -81,7 +81,7 @@ async fn a_request_carried_out_twice_is_one_revocation_at_the_instant_it_was_ask
     let cutoff = world.revoker.cutoffs(ana.identity_id).await.unwrap()[EVERYWHERE];
     assert_eq!(cutoff.sessions_before, Some(request.asked_at));
     let ordered = directory::Ordered::default();
-    world.revoker.revoke_by_hand(&request, ana.identity_id, &ordered, "again").await.unwrap();
+    world.revoker.revoke_by_hand(&request, (ana.identity_id, SubjectKind::Identity), &ordered, "again").await.unwrap();
     assert_eq!(world.ask::<i64>("SELECT count(*) FROM ledger.revocations").await, 1);
     assert_eq!(delivery(&world, ana.identity_id, WEB).await["waiting"], serde_json::json!([id]));
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use chrono::Utc;
 use directory::{AccountRow, EVERYWHERE, Made, MemberChange, Ordered, Undecided};
-use lifecycle::{Action, EventType, GroupFacts, Standing};
+use lifecycle::{Action, EventType, GroupFacts, Standing, SubjectKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -108,7 +108,7 @@ pub async fn by_hand(world: &World, subject: Uuid, scope: &str, downstreams: &[&
         downstreams: downstreams.iter().map(|d| (*d).to_owned()).collect(),
         ..Ordered::default()
     };
-    world.revoker.revoke_by_hand(&request, subject, &ordered, "laptop stolen").await.unwrap();
+    world.revoker.revoke_by_hand(&request, (subject, SubjectKind::Identity), &ordered, "laptop stolen").await.unwrap();
     id
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use directory::{EVERYWHERE, Ordered, RequestKind};
-use lifecycle::Action;
+use lifecycle::{Action, SubjectKind};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ async fn asked(world: &World, subject: Uuid) -> Uuid {
 
 async fn carried_out(world: &World, request: Uuid, subject: Uuid, ordered: &Ordered) {
     let request = world.revoker.request(request).await.unwrap();
-    world.revoker.revoke_by_hand(&request, subject, ordered, "INC-7").await.unwrap();
+    world.revoker.revoke_by_hand(&request, (subject, SubjectKind::Identity), ordered, "INC-7").await.unwrap();
 }
 
 async fn unlocked(world: &World, subject: Uuid) -> serde_json::Value {

@@ -31,6 +31,7 @@ mod restarts;
 mod roles;
 mod runs;
 mod scim;
+mod strangers;
 mod trigger;
 mod vanished;
 mod world;

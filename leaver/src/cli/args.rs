@@ -215,8 +215,13 @@ pub enum Identity {
 
 #[derive(Debug, Args)]
 pub struct Revoke {
-    #[command(flatten)]
-    pub who: Who,
+    /// An id, a userName, an e-mail address, or source:X with a native id or externalId
+    #[arg(value_parser = NonEmptyStringValueParser::new(), required_unless_present = "subject")]
+    pub who: Option<String>,
+    /// Instead of WHO: what the one downstream calls somebody whom no source knows
+    #[arg(long, value_name = "VALUE", value_parser = NonEmptyStringValueParser::new(), requires = "downstreams",
+          conflicts_with_all = ["who", "lock_for"])]
+    pub subject: Option<String>,
     /// Why; it is kept in the ledger
     #[arg(long, value_name = "R", value_parser = NonEmptyStringValueParser::new())]
     pub reason: String,

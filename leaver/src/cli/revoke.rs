@@ -11,7 +11,7 @@ use crate::show::revocation::{self, Revocation};
 use crate::show::sessions::{self, Look};
 
 use super::args::{self, Until, Wait};
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, Message};
 use super::progress;
 use super::screen::Screen;
 use super::sources::{Asked, finish};
@@ -24,12 +24,26 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 #[derive(Deserialize)]
 struct Accepted {
     id: Uuid,
-    identity: Uuid,
+    identity: Option<Uuid>,
+    /// Of somebody whom no source knows: identities that go by the same text.
+    #[serde(default)]
+    known: Vec<Uuid>,
 }
 
 pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Result<Exit, Failure> {
-    let who = wish.who.who.as_str();
-    let mut body = json!({"who": who, "reason": wish.reason});
+    let (who, mut body) = match (&wish.subject, &wish.who) {
+        (Some(value), _) if wish.downstreams.len() == 1 => {
+            (value.as_str(), json!({"subject": value, "reason": wish.reason}))
+        }
+        (Some(_), _) => {
+            let told = Message::new(Exit::Usage, "--subject is what one downstream calls somebody");
+            return Err(told.help("name that downstream, and no other").into());
+        }
+        (None, who) => {
+            let who = who.as_deref().unwrap_or_default();
+            (who, json!({"who": who, "reason": wish.reason}))
+        }
+    };
     if !wish.downstreams.is_empty() {
         body["downstreams"] = json!(wish.downstreams);
     }
@@ -38,7 +52,7 @@ pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Resul
     }
     if wish.dry_run {
         body["dry_run"] = json!(true);
-        return rehearse(screen, client, &body).await;
+        return rehearse(screen, client, who, &body).await;
     }
     order(screen, client, "revocations", who, &body, &wish.until).await
 }
@@ -80,14 +94,15 @@ async fn order(
     until: &Until,
 ) -> Result<Exit, Failure> {
     let accepted = client.post::<Accepted>(&[route], body).await?;
-    let Accepted { id, identity } = accepted.typed;
-    let trace = format!("leaver identity trace {identity}");
+    let Accepted { id, identity, known } = accepted.typed;
+    namesakes(screen, &known);
+    let next = identity.map_or_else(|| "leaver owed list".to_owned(), |id| format!("leaver identity trace {id}"));
     let Some(wanted) = until.wait else {
         if screen.is_json() {
             screen.document(&accepted.json)?;
         } else {
             screen.answer(&revocation::accepted(who, id, screen.out))?;
-            screen.next(&trace);
+            screen.next(&next);
         }
         return Ok(Exit::Done);
     };
@@ -95,7 +110,7 @@ async fn order(
     let follow = follow(client, id, wanted, until.timeout);
     let (reached, seen) = progress::during(screen, &what, until.timeout, follow).await?;
     if screen.is_json() {
-        screen.document(&with_identity(seen.json, identity))?;
+        screen.document(&with_whom(seen.json, &accepted.json))?;
     } else {
         screen.answer(&revocation::show(who, &seen.typed, screen.out))?;
     }
@@ -103,17 +118,19 @@ async fn order(
         return Ok(Exit::Done);
     }
     progress::unfinished(screen, &revocation::missing(wanted.as_str(), &seen.typed));
-    screen.next(&trace);
+    screen.next(&next);
     Ok(Exit::Held)
 }
 
 /// What would end where; nothing is changed.
-async fn rehearse(screen: &Screen, client: &Client, body: &Value) -> Result<Exit, Failure> {
+async fn rehearse(screen: &Screen, client: &Client, who: &str, body: &Value) -> Result<Exit, Failure> {
     let look = client.post::<Look>(&["revocations"], body);
-    let seen = progress::during(screen, "a look at every downstream", Duration::from_secs(15), look).await?;
+    let mut seen = progress::during(screen, "a look at every downstream", Duration::from_secs(15), look).await?;
     if screen.is_json() {
         screen.document(&seen.json)?;
     } else {
+        namesakes(screen, &seen.typed.known);
+        seen.typed.user_name.get_or_insert_with(|| who.to_owned());
         screen.answer(&sessions::would_end(&seen.typed, screen.out))?;
     }
     match sessions::silent(&seen.typed) {
@@ -142,7 +159,21 @@ async fn follow(
 }
 
 /// The answer about a revocation calls them subject; who asked by name wants to know whom that meant.
-fn with_identity(mut answer: Value, identity: Uuid) -> Value {
-    answer["identity"] = json!(identity);
+fn with_whom(mut answer: Value, accepted: &Value) -> Value {
+    for key in ["identity", "kind", "known"] {
+        if let Some(said) = accepted.get(key) {
+            answer[key] = said.clone();
+        }
+    }
     answer
+}
+
+/// Whoever is known by the text that stands for a stranger may have more sessions than those under it.
+fn namesakes(screen: &Screen, known: &[Uuid]) {
+    if screen.is_json() {
+        return;
+    }
+    for id in known {
+        screen.remark(&format!("somebody who is known goes by that, too: leaver identity show {id}\n"));
+    }
 }

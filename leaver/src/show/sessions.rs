@@ -11,12 +11,17 @@ use super::text::{Page, count, visible};
 /// What a revoker saw in every downstream.
 #[derive(Debug, Deserialize)]
 pub struct Look {
+    /// Or a stranger.
+    #[serde(alias = "subject")]
     pub identity: Uuid,
     #[serde(rename = "userName")]
     pub user_name: Option<String>,
     pub kind: Option<String>,
     pub state: Option<String>,
     pub downstreams: Vec<Seen>,
+    /// Of a stranger: identities that go by the same text.
+    #[serde(default)]
+    pub known: Vec<Uuid>,
 }
 
 #[derive(Debug, Deserialize)]

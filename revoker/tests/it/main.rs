@@ -11,5 +11,6 @@ mod locks;
 mod passes;
 mod published;
 mod store;
+mod strangers;
 mod wire;
 mod world;

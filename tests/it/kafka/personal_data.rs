@@ -1,7 +1,7 @@
 //! What leaves Leaver over Kafka tells nobody who people are, and is as its schemas say.
 
 use serde_json::Value;
-use tests::world::{Message, Person, Role, Site, World, person};
+use tests::world::{Message, Person, Role, Site, World, person, text};
 
 use super::stage::{all_end, nothing_is_pending, signed_in, usual};
 
@@ -39,6 +39,10 @@ async fn no_name_address_or_token_is_in_topics_logs_or_metrics_and_every_record_
     world.reached(&odd.user, "web", "settled").await;
     okta.set_active(&account, true).await;
     world.cli(&["revoke", &other.user, "--reason", CANARY, "--wait", "settled"]).await.expect_code(0);
+    let ghost = format!("{CANARY}-ghost");
+    let unknown =
+        ["revoke", "--subject", &ghost, "--downstream", "web", "--reason", "left behind", "--wait", "settled"];
+    let stranger = world.ask(&unknown).await;
     world.hr(&[odd.clone(), other.clone(), gone.status("left")]).await.expect_code(0);
     world.reached(&gone.user, "web", "settled").await;
     let rest = signed_in(&okta, &store, 2001, 2).await;
@@ -65,6 +69,8 @@ async fn no_name_address_or_token_is_in_topics_logs_or_metrics_and_every_record_
         }
     }
     let told = topics.revocations().await;
+    let nobody = &told[&text(&stranger["subject"])];
+    assert_eq!((&nobody["kind"], &nobody["subjects"]), (&"stranger".into(), &serde_json::json!({})), "{nobody:#}");
     let names = &told[&world.id_of(&odd.user).await]["subjects"];
     assert_eq!(names["okta"], serde_json::json!([account]), "{names:#}");
     let hashes: Vec<&Value> = names["mail"].as_array().unwrap().iter().collect();
