@@ -61,7 +61,7 @@ async fn a_run_cut_off_anywhere_ends_nobody_and_the_next_one_sets_all_right() {
     worker.run(&paged(&worker), true).await.unwrap();
     assert_eq!(site.active("people").await, everybody);
 
-    let mut waits = 0;
+    let (mut waits, mut cut, mut whole) = (0, 0, 0);
     loop {
         waits += 1;
         let lost = site.count(LOST).await;
@@ -81,7 +81,9 @@ async fn a_run_cut_off_anywhere_ends_nobody_and_the_next_one_sets_all_right() {
         );
         sync.approve(plan, "jo", None).await.unwrap();
         assert_eq!(site.active("people").await, ["1", "3", "5"], "cut off at {waits}");
-        if over {
+        // On a busy machine an answer may be there already, and a run waits less often than another: so not at the first.
+        (cut, whole) = if over { (cut, whole + 1) } else { (cut + 1, 0) };
+        if whole == 3 {
             break;
         }
         // And back, so that the next one begins where this one did.
@@ -90,6 +92,6 @@ async fn a_run_cut_off_anywhere_ends_nobody_and_the_next_one_sets_all_right() {
         sync.approve(report.plan.expect("Eve is to leave"), "jo", None).await.unwrap();
         assert_eq!(site.active("people").await, everybody);
     }
-    assert!(waits > 20, "it waits far more often than that: {waits}");
+    assert!(cut > 5, "runs are cut off in their midst, and not only before they begin: {cut} of {waits}");
     sync.close().await;
 }
