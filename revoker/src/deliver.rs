@@ -223,8 +223,12 @@ pub(crate) fn sentence(error: &downstreams::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
+        let words = next.to_string();
+        // Some errors are in the very words of their cause.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         cause = next.source();
     }
     text
