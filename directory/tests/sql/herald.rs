@@ -117,8 +117,13 @@ async fn a_herald_whose_connections_are_ended_goes_on_with_others_and_misses_not
     let database = Database::migrated().await;
     let (one, other) = (Process::start(&database).await, Process::start(&database).await);
     let owner = database.owner().await;
+    // Two connections each; the one that tells may come after the one that hears.
+    let deadline = Instant::now() + LIMIT;
+    while heralds(&owner).await.len() < 4 {
+        assert!(Instant::now() < deadline, "{:?}", heralds(&owner).await);
+        tokio::task::yield_now().await;
+    }
     let before: Vec<i32> = heralds(&owner).await.into_iter().map(|(pid, _)| pid).collect();
-    assert_eq!(before.len(), 4, "two connections each");
     let (mut pending, mut progress) = (other.wake.pending.listen(), other.wake.progress.listen());
     for pid in &before {
         sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&owner).await.unwrap();
