@@ -132,6 +132,8 @@ async fn a_sync_worker_that_stood_still_past_its_lease_is_stood_in_for_and_undoe
     assert_eq!(world.state_of("ben").await, "active");
     let left = "SELECT count(*) FROM ledger.events WHERE type = 'identity.departed'";
     assert_eq!(count(&mut database, left).await, 1, "what the old one had read is said by nobody");
-    let backed_off = "SELECT count(*) FROM ledger.events WHERE type = 'source.backed_off'";
+    // What it waited for at the database when it was stopped may be too late when it wakes; that is not the source's.
+    let backed_off = "SELECT count(*) FROM ledger.events
+                      WHERE type = 'source.backed_off' AND body::jsonb #>> '{data,reason}' <> 'database'";
     assert_eq!(count(&mut database, backed_off).await, 0, "that a worker stood still says nothing of its source");
 }
