@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use lifecycle::EventType;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use crate::apply::Cause;
 use crate::runs::{emit, lock_source};
@@ -23,11 +24,8 @@ impl Directory {
         let source = cause.source();
         let mut tx = self.begin().await?;
         let mut head = lock_source(&mut tx, source).await?;
-        let before =
-            sqlx::query!("SELECT failures, backed_off_for FROM working.source_status WHERE source = $1", source)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let failures = before.as_ref().map_or(1, |before| before.failures.saturating_add(1));
+        let before = last_failures(&mut tx, source).await?;
+        let failures = before.failures.saturating_add(1);
         let pause = pause(failures);
         sqlx::query!(
             "INSERT INTO working.source_status AS w (source, state, note, next_run, last_run, failures, backed_off_for)
@@ -42,7 +40,7 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
-        if before.and_then(|before| before.backed_off_for).as_deref() != Some(reason) {
+        if before.backed_off_for.as_deref() != Some(reason) {
             let data = json!({"source": source, "reason": reason});
             emit(&mut tx, &mut head, cause, EventType::SourceBackedOff, data).await?;
         }
@@ -62,10 +60,7 @@ impl Directory {
         let source = cause.source();
         let mut tx = self.begin().await?;
         let mut head = lock_source(&mut tx, source).await?;
-        let before =
-            sqlx::query!("SELECT failures, backed_off_for FROM working.source_status WHERE source = $1", source)
-                .fetch_optional(&mut *tx)
-                .await?;
+        let before = last_failures(&mut tx, source).await?;
         sqlx::query!(
             "INSERT INTO working.source_status AS w (source, state, note, next_run, last_run)
              VALUES ($1, $2, $3, $4, clock_timestamp())
@@ -78,7 +73,7 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
-        if let Some(before) = before.filter(|before| before.backed_off_for.is_some()) {
+        if before.backed_off_for.is_some() {
             let data = json!({"source": source, "failures": before.failures});
             emit(&mut tx, &mut head, cause, EventType::SourceRecovered, data).await?;
         }
@@ -86,4 +81,20 @@ impl Directory {
         self.wake.pending.ring();
         Ok(())
     }
+}
+
+/// How a source did before its latest run.
+#[derive(Default)]
+struct Before {
+    failures: i32,
+    backed_off_for: Option<String>,
+}
+
+/// Of a source that nothing is known of yet: none.
+async fn last_failures(tx: &mut PgConnection, source: &str) -> Result<Before> {
+    let found =
+        sqlx::query_as!(Before, "SELECT failures, backed_off_for FROM working.source_status WHERE source = $1", source)
+            .fetch_optional(tx)
+            .await?;
+    Ok(found.unwrap_or_default())
 }
