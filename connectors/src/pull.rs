@@ -1,7 +1,7 @@
 //! The one question that a pulled source is asked, and the shape of its answer.
 
 use async_trait::async_trait;
-use lifecycle::Change;
+use lifecycle::{Change, GroupFacts};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -36,21 +36,29 @@ pub struct Batch {
     pub parked: Vec<Parked>,
     /// Native ids of those whose record was parked as a whole: there is no fact about them, but they are not missing.
     pub seen_only: Vec<String>,
-    /// Names of groups that the source has, also of those that nobody is in; none where it names them only with their members.
-    pub groups: Vec<String>,
+    /// The groups that the source has, also those that nobody is in, with what it says of them; none where it names them only with
+    /// their members. With the first page they come before those who are in them; a later list takes the place of an earlier one.
+    pub groups: Vec<GroupFacts>,
     pub next: Checkpoint,
     /// Whether `next` is to be pulled at once, because this was not the last page.
     pub more: bool,
 }
 
 /// What may be concluded from somebody not being in a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Coverage {
     /// With the last page (`more == false`) everybody was named, in [`Batch::changes`] or in [`Batch::seen_only`]:
     /// whoever was not is missing.
     Snapshot,
     /// Nothing: those not named did not change.
+    #[default]
     Delta,
+    /// The snapshot would be the one that was given to its end at the checkpoint that was asked for, word for word: nobody is named
+    /// again, and nobody else is missing.
+    Unchanged {
+        /// Of that snapshot.
+        rows: u64,
+    },
 }
 
 /// Something that the connector could not understand. Holds no personal data.

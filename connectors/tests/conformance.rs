@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use connectors::{Batch, Config, Connector, Coverage, Error, Pull};
+use connectors::{Batch, Checkpoint, Config, Connector, Coverage, Error, Pull};
 use lifecycle::Change;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -91,7 +91,9 @@ async fn the_same_source_gives_the_same_batch_from_any_checkpoint() {
     let first = pulled(&connector).pull(None).await.unwrap();
     assert_eq!((first.coverage, first.more), (Coverage::Snapshot, false));
     assert_eq!(ids(&first), ["1001", "1002", "1003", "1004", "1005"]);
-    assert_eq!(pulled(&connector).pull(Some(&first.next)).await.unwrap(), first);
+    // Another process, which has not read it.
+    let other = export.connector(json!({}));
+    assert_eq!(pulled(&other).pull(Some(&first.next)).await.unwrap(), first);
 }
 
 #[tokio::test]
@@ -229,8 +231,59 @@ async fn a_large_file_comes_in_pages_of_which_the_last_ends_the_snapshot() {
     }
     assert_eq!(sizes, [2_000, 2_000, 1]);
     assert_eq!(all, (1..=4_001).map(|n| n.to_string()).collect::<Vec<_>>());
-    // What is stored begins a new look at the file.
-    assert_eq!(pulled(&connector).pull(at.as_ref()).await.unwrap().changes.len(), 2_000);
+}
+
+/// The last page of what there is from here.
+async fn last(pull: &dyn Pull, mut at: Option<Checkpoint>) -> Batch {
+    loop {
+        let batch = pull.pull(at.as_ref()).await.unwrap();
+        if !batch.more {
+            return batch;
+        }
+        at = Some(batch.next);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_which_all_was_read_and_understood_is_not_read_again_while_it_is_the_same() {
+    let export = Export::of(&many(4_001));
+    let connector = export.connector(json!({ "manifest": export.manifest() }));
+    let pull = pulled(&connector);
+    let sha256 = |text: &str| hex::encode(Sha256::digest(text));
+    export.state(json!({ "rows": 4_001, "sha256": sha256(&many(4_001)) }));
+    let read = last(pull, None).await;
+    assert_eq!(read.coverage, Coverage::Snapshot);
+
+    export.change_time(SystemTime::UNIX_EPOCH);
+    let again = pull.pull(Some(&read.next)).await.unwrap();
+    assert_eq!((again.coverage, again.more), (Coverage::Unchanged { rows: 4_001 }, false));
+    assert_eq!((again.changes.len(), again.seen_only.len()), (0, 0));
+    assert_eq!(again.next.0["mtime"], "1970-01-01T00:00:00.000Z", "of what is there now");
+    assert_eq!(pull.pull(None).await.unwrap().changes.len(), 2_000, "all of it was asked for");
+
+    // Since then only its first page was read.
+    let begun = pull.pull(Some(&again.next)).await.unwrap();
+    assert_eq!((begun.coverage, begun.changes.len()), (Coverage::Snapshot, 2_000));
+    let read = last(pull, None).await;
+    export.state(json!({ "rows": 4_000, "sha256": sha256(&many(4_001)) }));
+    assert!(cause(pull.pull(Some(&read.next)).await).starts_with("the manifest states 4000 rows"));
+
+    let other = many(4_001).replace("user17\n", "user71\n");
+    export.write(other.as_bytes());
+    export.state(json!({ "rows": 4_001, "sha256": sha256(&other) }));
+    assert_eq!(pull.pull(Some(&read.next)).await.unwrap().coverage, Coverage::Snapshot, "of the same size");
+    // What the checkpoint names was never read after that by this process.
+    export.write(many(4_001).as_bytes());
+    export.state(json!({ "rows": 4_001, "sha256": sha256(&many(4_001)) }));
+    assert_eq!(pull.pull(Some(&read.next)).await.unwrap().coverage, Coverage::Snapshot);
+}
+
+#[tokio::test]
+async fn a_file_with_rows_that_were_parked_is_read_again_however_often() {
+    let export = Export::of("employeeNumber,status\n1,active\n2,retired\n");
+    let connector = export.connector(json!({}));
+    let first = pulled(&connector).pull(None).await.unwrap();
+    assert_eq!(pulled(&connector).pull(Some(&first.next)).await.unwrap(), first);
 }
 
 #[tokio::test]

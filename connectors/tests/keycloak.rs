@@ -106,8 +106,8 @@ async fn the_last_page_lists_groups_that_nobody_is_in_and_no_request_goes_past_t
     };
     let (pull, budget) = within(1_000);
     let page = pull.pull(None).await.unwrap();
-    assert!(!page.more && page.groups.contains(&"empty".to_owned()), "{:?}", page.groups);
-    assert!(page.groups.contains(&"engineering/platform".to_owned()), "{:?}", page.groups);
+    let listed: Vec<&str> = page.groups.iter().map(|group| group.native_id.as_str()).collect();
+    assert!(!page.more && listed.contains(&"empty") && listed.contains(&"engineering/platform"), "{listed:?}");
     let needed = 1_000 - budget.0.load(Ordering::SeqCst);
     assert!(within(needed).0.pull(None).await.is_ok());
     // The first one is to sign in.
@@ -115,6 +115,36 @@ async fn the_last_page_lists_groups_that_nobody_is_in_and_no_request_goes_past_t
         let refused = within(few).0.pull(None).await.unwrap_err();
         assert!(chain(&refused).contains("the budget is spent"), "{few} of {needed}: {refused:?}");
     }
+    realm.remove().await;
+}
+
+#[tokio::test]
+async fn what_a_realm_says_of_its_groups_is_read_with_them_and_a_change_of_it_is_noticed() {
+    let realm = Realm::create().await;
+    let of = |batch: &Batch, name: &str| {
+        batch.groups.iter().find(|group| group.native_id == name).map(|group| group.attributes.clone())
+    };
+    let say = async |group: &str, name: &str, attributes: Value| {
+        let id = realm.group_id(group).await;
+        realm.admin(Method::PUT, &format!("/groups/{id}"), json!({ "name": name, "attributes": attributes })).await;
+    };
+    say("staff", "staff", json!({ "tier": ["0"], "site": ["Berlin", "Oslo"] })).await;
+    let engineering = realm.group_id("engineering").await;
+    let child = json!({ "name": "oncall", "attributes": { "tier": ["1"] } });
+    realm.admin(Method::POST, &format!("/groups/{engineering}/children"), child).await;
+
+    let pull = connector(realm.settings("leaver"));
+    let all = pull.pull(None).await.unwrap();
+    assert_eq!(of(&all, "staff"), Some(json!({ "tier": "0", "site": ["Berlin", "Oslo"] })));
+    assert_eq!(of(&all, "engineering/oncall"), Some(json!({ "tier": "1" })));
+    assert_eq!(of(&all, "engineering"), Some(json!({})), "what is below it says nothing of it");
+
+    realm.enable(&realm.user_id("ana").await, false).await;
+    let told = pull.pull(Some(&all.next)).await.unwrap();
+    assert_eq!((told.coverage, of(&told, "staff")), (Coverage::Delta, of(&all, "staff")));
+    say("staff", "staff", json!({})).await;
+    assert!(matches!(pull.pull(Some(&told.next)).await, Err(Error::CheckpointExpired)));
+    assert_eq!(of(&pull.pull(None).await.unwrap(), "staff"), Some(json!({})));
     realm.remove().await;
 }
 
@@ -174,6 +204,7 @@ async fn pages_are_read_whole_and_nobody_twice() {
     loop {
         let batch = pull.pull(at.as_ref()).await.unwrap();
         pages += 1;
+        assert_eq!(!batch.groups.is_empty(), pages != 2, "groups come before their members, and once more at the end");
         seen.extend(batch.changes.into_iter().map(|change| match change {
             Change::Account(facts) => facts.native_id,
             Change::Deleted { native_id } => panic!("{native_id}"),

@@ -2,6 +2,8 @@
 
 mod auth;
 mod events;
+mod groups;
+mod holds;
 mod identities;
 mod ledger;
 mod looks;
@@ -14,6 +16,7 @@ mod requests;
 mod revocations;
 mod tokens;
 mod trace;
+mod waiting;
 mod whom;
 
 use std::sync::Arc;
@@ -39,6 +42,8 @@ pub struct Console {
     pub judge: Judge,
     /// The draft that is decided beside it.
     pub shadow: Option<Judge>,
+    /// More people at once than this take a second person.
+    pub mass: Option<u64>,
 }
 
 /// Largest body of an admin call.
@@ -67,6 +72,10 @@ pub fn routes(console: Console) -> Router {
         .route("/plans/{id}", get(plans::show))
         .route("/plans/{id}/approve", post(plans::approve))
         .route("/plans/{id}/reject", post(plans::reject))
+        .route("/holds", get(holds::list))
+        .route("/holds/{id}", get(holds::show))
+        .route("/holds/{id}/approve", post(holds::approve))
+        .route("/holds/{id}/reject", post(holds::reject))
         .route("/owed", get(owed::list))
         .route("/owed/{id}", get(owed::show))
         .route("/owed/{id}/retry", post(owed::retry))

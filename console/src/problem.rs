@@ -24,6 +24,10 @@ impl Problem {
         Self { help: Some(help), ..self }
     }
 
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404
+    }
+
     /// What is wrong with a policy that was sent, each with its line and column.
     pub(crate) fn of_draft(problems: Vec<policy::Problem>) -> Self {
         let error = format!("the draft has {} problem(s)", problems.len());

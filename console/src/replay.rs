@@ -52,9 +52,21 @@ struct Part {
     /// Events that a rule matched, by its name.
     rules: BTreeMap<String, Pair>,
     downstreams: BTreeMap<String, There>,
+    /// Of the draft's rules with a brake: what each would order in each window.
+    brakes: BTreeMap<String, Windows>,
     differences: Vec<Differing>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Span>,
+}
+
+/// What a rule with a brake would order.
+#[derive(Debug, Default, Serialize)]
+struct Windows {
+    /// So much is let through in each.
+    bound: u64,
+    window_ms: u64,
+    /// How often, by when the window begins, in seconds since 1970.
+    orders: BTreeMap<i64, u64>,
 }
 
 /// How often then, and how often by the draft.
@@ -179,6 +191,7 @@ impl Part {
         };
         let would = judge.rule(past.event_type, &past.data, &context);
         self.count(&was, &would);
+        self.count_braked(&would, past.recorded_at);
         let Some(difference) = was.differs(&would) else { return Ok(None) };
         *self.differ.entry(difference.as_str()).or_default() += 1;
         Ok(Some(Differing {
@@ -195,6 +208,16 @@ impl Part {
         }))
     }
 
+    /// How often each brake would be asked. What it lets through depends on nothing but that.
+    fn count_braked(&mut self, would: &Ruling, at: DateTime<Utc>) {
+        for part in would.braking.iter().filter(|_| !would.spared).flat_map(|braking| &braking.parts) {
+            let windows = self.brakes.entry(part.rule.clone()).or_default();
+            windows.bound = part.brake.count;
+            windows.window_ms = part.brake.window.as_millis() as u64;
+            *windows.orders.entry(part.brake.window_of(at.timestamp())).or_default() += 1;
+        }
+    }
+
     fn count(&mut self, was: &Ruling, would: &Ruling) {
         self.compared += 1;
         self.failed += u64::from(!would.decision.errors.is_empty());
@@ -208,14 +231,14 @@ impl Part {
         for rule in &would.decision.rules {
             self.rules.entry(rule.clone()).or_default().would += 1;
         }
-        for name in was.effect.downstreams.keys().filter(|_| was.ends()) {
+        for name in was.places() {
             self.downstreams.entry(name.clone()).or_default().was += 1;
         }
-        if !would.ends() {
-            return;
-        }
-        for name in would.effect.downstreams.keys() {
+        for name in would.places() {
             self.downstreams.entry(name.clone()).or_default().would += 1;
+        }
+        if would.spared {
+            return;
         }
         let replaced: BTreeSet<&String> = would.effect.replaced.iter().map(|(name, _)| name).collect();
         for name in replaced {
@@ -239,7 +262,7 @@ fn recall(judge: &Judge, Decided { rules, actions, ended }: Decided) -> Result<R
 
 impl From<Ruling> for Side {
     fn from(ruling: Ruling) -> Self {
-        let Ruling { decision, effect, spared } = ruling;
+        let Ruling { decision, effect, spared, braking: _ } = ruling;
         let by_name = |pairs: Vec<(String, Action)>| {
             let mut map: BTreeMap<String, BTreeSet<Action>> = BTreeMap::new();
             for (name, action) in pairs {

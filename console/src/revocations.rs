@@ -27,19 +27,35 @@ const LONGEST_LOCK: Duration = Duration::from_secs(365 * 86_400);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
     #[serde(default)]
-    who: Option<String>,
+    pub(crate) who: Option<String>,
     /// Instead of `who`: what the one downstream calls somebody whom no source knows.
     #[serde(default)]
-    subject: Option<String>,
-    reason: String,
+    pub(crate) subject: Option<String>,
+    /// Instead of both: everybody who is in this group now.
     #[serde(default)]
-    downstreams: Option<Vec<String>>,
+    pub(crate) group: Option<String>,
+    pub(crate) reason: String,
+    #[serde(default)]
+    pub(crate) downstreams: Option<Vec<String>>,
     /// For so long every session is dead as well, also one that begins later.
     #[serde(default, with = "humantime_serde")]
-    lock_for: Option<Duration>,
+    pub(crate) lock_for: Option<Duration>,
+    /// What somebody signs in with elsewhere, such as API keys, is revoked as well.
+    #[serde(default)]
+    pub(crate) credentials: bool,
     /// Only say what would end where.
     #[serde(default)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
+}
+
+impl Wish {
+    /// What is done.
+    pub(crate) fn actions(&self) -> Vec<Action> {
+        let mut actions = vec![Action::RevokeSessions, Action::RevokeRefresh];
+        actions.extend(self.lock_for.map(|_| Action::Lock));
+        actions.extend(self.credentials.then_some(Action::RevokeCredentials));
+        actions
+    }
 }
 
 pub(crate) async fn create(
@@ -49,9 +65,11 @@ pub(crate) async fn create(
     wish: Result<Json<Wish>, JsonRejection>,
 ) -> Accepted {
     let Json(wish) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
-    let mut would = vec![Action::RevokeSessions, Action::RevokeRefresh];
-    would.extend(wish.lock_for.map(|_| Action::Lock));
-    console.order(RequestKind::Revoke, &wish, &would, &headers, &by).await
+    if let Some(group) = &wish.group {
+        console.check(&wish)?;
+        return console.order_group(group, &wish, &headers, &by).await;
+    }
+    console.order(RequestKind::Revoke, &wish, &wish.actions(), &headers, &by).await
 }
 
 #[derive(Deserialize)]
@@ -73,7 +91,9 @@ pub(crate) async fn lock(
     wish: Result<Json<LockWish>, JsonRejection>,
 ) -> Accepted {
     let Json(LockWish { who, reason, lasts, downstreams }) = wish.map_err(|e| Problem::new(400, e.body_text()))?;
-    let wish = Wish { who: Some(who), subject: None, reason, downstreams, lock_for: Some(lasts), dry_run: false };
+    let (who, lock_for) = (Some(who), Some(lasts));
+    let wish =
+        Wish { who, subject: None, group: None, reason, downstreams, lock_for, credentials: false, dry_run: false };
     console.order(RequestKind::Lock, &wish, &[Action::Lock], &headers, &by).await
 }
 
@@ -98,8 +118,8 @@ pub(crate) async fn unlock(
 }
 
 impl Console {
-    /// Stores what a person orders about somebody's sessions, or has a revoker say what `would` be done.
-    async fn order(&self, kind: RequestKind, wish: &Wish, would: &[Action], headers: &HeaderMap, by: &str) -> Accepted {
+    /// What must hold of every order.
+    fn check(&self, wish: &Wish) -> Result<(), Problem> {
         if wish.reason.trim().is_empty() {
             return Err(Problem::new(400, "a reason is required"));
         }
@@ -113,15 +133,28 @@ impl Console {
             return Err(Problem::new(400, "a lock lasts some time, and a year at most")
                 .help("whoever must be out for longer is suspended at a source"));
         }
+        if wish.credentials && self.judge.able(&[Action::RevokeCredentials], wish.downstreams.as_deref()).is_empty() {
+            return Err(Problem::new(400, "no downstream there can revoke credentials")
+                .help("leaver check shows what each can do; a downstream of type sql can be told how"));
+        }
+        Ok(())
+    }
+
+    /// Stores what a person orders about somebody's sessions, or has a revoker say what `would` be done.
+    async fn order(&self, kind: RequestKind, wish: &Wish, would: &[Action], headers: &HeaderMap, by: &str) -> Accepted {
+        self.check(wish)?;
         let named = Named::read(wish.who.as_deref(), wish.subject.as_deref(), wish.downstreams.as_deref())?;
         if wish.subject.is_some() && wish.lock_for.is_some() {
             return Err(Problem::new(400, "nobody could unlock somebody whom no source knows")
                 .help("end their sessions without lock_for"));
         }
+        if wish.subject.is_some() && wish.credentials {
+            return Err(Problem::new(400, "credentials are revoked of somebody whom a source knows"));
+        }
         let whom = self.whom(&named).await?;
         let lock_for_ms = wish.lock_for.map(|lasts| lasts.as_millis() as u64);
         let mut payload = json!({"subject": whom.subject, "kind": whom.kind, "downstreams": wish.downstreams,
-                                 "lock_for_ms": lock_for_ms});
+                                 "lock_for_ms": lock_for_ms, "credentials": wish.credentials});
         if wish.dry_run {
             payload["would"] = json!(would);
             let mut seen = self.look(whom.subject, &payload, by, None).await?;

@@ -118,6 +118,23 @@ pub(crate) async fn lock(tx: &mut PgConnection, source: &str, native_ids: &[Stri
     .collect()
 }
 
+/// The same, but for rows that somebody else holds.
+pub(crate) async fn lock_free(tx: &mut PgConnection, source: &str, native_ids: &[String]) -> Result<Vec<AccountRow>> {
+    sqlx::query_as!(
+        Raw,
+        "SELECT id, source, native_id, identity_id, external_id, user_name, email, employee_number, display_name, department,
+                manager, attributes, fact, counted, tombstone, content_hash, version, created_at, changed_at
+         FROM directory.accounts WHERE source = $1 AND native_id = ANY($2) ORDER BY native_id FOR UPDATE SKIP LOCKED",
+        source,
+        native_ids
+    )
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(AccountRow::try_from)
+    .collect()
+}
+
 /// All accounts of these identities, each identity's in the order in which they were linked.
 pub(crate) async fn of_identities(tx: &mut PgConnection, identities: &[Uuid]) -> Result<Vec<AccountRow>> {
     sqlx::query_as!(

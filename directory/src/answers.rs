@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::apply::{CHUNK, Cause};
 use crate::plans::note_held;
 use crate::runs::{Difference, emit, lock_source, release};
-use crate::{Directory, Error, Result};
+use crate::settle::{Touched, settle};
+use crate::{Directory, Error, Result, nesting};
 
 /// What approving did.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
@@ -147,6 +148,7 @@ impl Directory {
             applied += self.retrying(|| Box::pin(self.release_chunk(&cause, &chunk))).await?;
             after = last;
         }
+        applied += self.retrying(|| Box::pin(self.release_groups(&cause, plan))).await?;
         let mut tx = self.begin().await?;
         let mut head = lock_source(&mut tx, &source).await?;
         emit(&mut tx, &mut head, &cause, EventType::SourceReleased, json!({"plan": plan, "applied": applied})).await?;
@@ -163,6 +165,47 @@ impl Directory {
         tx.commit().await?;
         self.wake.pending.ring();
         Ok(applied)
+    }
+
+    /// Takes out the groups that wait for a plan of the group that they are in. Says how many of the people of whom the plan speaks
+    /// are out by it.
+    async fn release_groups(&self, cause: &Cause, plan: Uuid) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        // As a call on the group does.
+        let Some(group) = sqlx::query_scalar!(
+            "SELECT g.id FROM directory.plans p JOIN directory.groups g ON g.id = p.group_id WHERE p.id = $1
+             FOR NO KEY UPDATE OF g",
+            plan
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        else {
+            return Ok(0);
+        };
+        let children = nesting::release(&mut tx, &[plan]).await?;
+        let mut out = 0;
+        if !children.is_empty() {
+            nesting::lock(&mut tx, cause.source()).await?;
+            out = sqlx::query_scalar!(
+                r#"SELECT count(*) AS "out!" FROM directory.plan_items i
+                   JOIN directory.inherited_memberships h ON h.group_id = i.group_id AND h.account_id = i.account_id
+                   WHERE i.plan_id = $1 AND i.inherited AND NOT EXISTS (
+                       SELECT FROM directory.memberships m JOIN directory.within(ARRAY[i.group_id]) AS g ON g = m.group_id
+                       WHERE m.account_id = i.account_id AND m.counted)"#,
+                plan
+            )
+            .fetch_one(&mut *tx)
+            .await?;
+            if let Some(reached) = nesting::reach(&mut tx, cause, group, &children).await? {
+                let touched = Touched { reached, nested: true, ..Touched::default() };
+                settle(&mut tx, &self.sources, cause, touched).await?;
+            }
+        }
+        nesting::forget(&mut tx, group).await?;
+        tx.commit().await?;
+        self.wake.pending.ring();
+        self.wake.fan_outs.ring();
+        Ok(usize::try_from(out).unwrap_or_default())
     }
 
     /// Rejects exactly the rows of a held plan: what their source says of them is known and does not count, until it says
@@ -220,7 +263,17 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
-        let rejected = standing.rows_affected() + members.rows_affected();
+        let groups = sqlx::query!(
+            "UPDATE directory.nested_groups SET rejected_by = $1, waits_for = NULL WHERE waits_for = $1 OR rejected_by = $1",
+            plan
+        )
+        .execute(&mut *tx)
+        .await?;
+        let inherited = match groups.rows_affected() {
+            0 => 0,
+            _ => inherited(&mut tx, plan).await?,
+        };
+        let rejected = standing.rows_affected() + members.rows_affected() + inherited;
         let size = size(&mut tx, plan).await? as u64;
         if again {
             return Ok(PlanRejection { rejected, skipped: size - rejected });
@@ -257,4 +310,15 @@ async fn size(tx: &mut PgConnection, plan: Uuid) -> Result<usize> {
         .fetch_one(tx)
         .await?;
     Ok(usize::try_from(size).unwrap_or_default())
+}
+
+/// How many of them are members by a group that the plan takes out.
+async fn inherited(tx: &mut PgConnection, plan: Uuid) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM directory.plan_items WHERE plan_id = $1 AND inherited"#,
+        plan
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(count.unsigned_abs())
 }

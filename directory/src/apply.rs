@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, AccountRow, Write};
-use crate::bursts::Burst;
+use crate::bursts::{Burst, Verdicts};
 use crate::checkpoints::{self, Fence};
 use crate::link::Candidates;
 use crate::memberships::{self, Wanted};
@@ -40,10 +40,10 @@ impl Cause {
 }
 
 /// What counts at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+#[derive(Debug, Clone, Copy)]
+pub enum Mode<'a> {
     /// Everything: a push, as far as the source's burst allows.
-    Push(Burst),
+    Push(Burst, &'a Verdicts),
     /// Facts are stored, but what would end access waits for the plan's verdict. `baseline`: memberships make no events yet.
     Safe { baseline: bool },
 }
@@ -143,7 +143,7 @@ pub(crate) async fn observe(
     cause: &Cause,
     known: Vec<AccountRow>,
     facts: &[AccountFacts],
-    mode: Mode,
+    mode: Mode<'_>,
     unique: bool,
 ) -> Result<(Touched, Applied)> {
     let now = Utc::now();
@@ -178,7 +178,8 @@ pub(crate) async fn observe(
                 let fact = if stated == Standing::Unknown { row.fact } else { stated };
                 // A denial that is held stays held when it is only said again: a later window must not let it slip through.
                 let held = fact == row.fact;
-                let waits = fact.is_dangerous_after(row.counted) && (held || directory.waits(cause, mode));
+                let waits =
+                    fact.is_dangerous_after(row.counted) && (held || directory.waits(cause, mode, &facts.native_id));
                 let counted = if waits { row.counted } else { fact };
                 touched.changed.insert(row.identity_id);
                 let link = if relinked.contains(facts.native_id.as_str()) {
@@ -204,19 +205,20 @@ pub(crate) async fn observe(
                         (id, false)
                     }
                     link => {
-                        let id = Uuid::new_v4();
+                        let id = Uuid::now_v7();
                         candidates.add(rules, id, &facts.profile);
                         touched.created.insert(id, (facts.kind.unwrap_or_default(), link == Link::Ambiguous));
                         (id, true)
                     }
                 };
                 touched.changed.insert(identity);
-                let waits = !created && stated.denies() && directory.waits(cause, mode);
+                let waits = !created && stated.denies() && directory.waits(cause, mode, &facts.native_id);
                 (identity, stated, if waits { Standing::Unknown } else { stated })
             }
         };
         let id = row.map_or_else(|| account_id(&facts.native_id, unique), |r| r.id);
         writes.push(Write { id, identity_id, facts, fact, counted, tombstone: None, unique });
+        touched.stated.insert(facts.native_id.clone(), identity_id);
         if let Some(groups) = &facts.groups {
             wanted.push(Wanted { account: id, identity: identity_id, groups });
         }
@@ -234,17 +236,18 @@ pub(crate) async fn observe(
 
 impl Directory {
     /// Whether a change that ends access waits for a person, or for the plan that its run makes.
-    pub(crate) fn waits(&self, cause: &Cause, mode: Mode) -> bool {
+    pub(crate) fn waits(&self, cause: &Cause, mode: Mode<'_>, native_id: &str) -> bool {
         match mode {
-            Mode::Push(burst) => !self.windows.spend(cause.source(), burst),
+            Mode::Push(burst, verdicts) => !verdicts.on(native_id, || self.windows.spend(cause.source(), burst)),
             Mode::Safe { .. } => true,
         }
     }
 }
 
-/// For SCIM the native id *is* the UUID that we issued, so the account's own key says the same.
+/// For SCIM the native id *is* the UUID that we issued, so the account's own key says the same. Whoever comes together is neighbours
+/// in every index: of random ids each row of a first run would be written into another page of each.
 fn account_id(native_id: &str, issued: bool) -> Uuid {
-    native_id.parse().ok().filter(|_| issued).unwrap_or_else(Uuid::new_v4)
+    native_id.parse().ok().filter(|_| issued).unwrap_or_else(Uuid::now_v7)
 }
 
 fn differs(row: &AccountRow, facts: &AccountFacts, now: DateTime<Utc>) -> bool {

@@ -20,4 +20,17 @@ impl Directory {
         .await?;
         Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
     }
+
+    /// Reserves nothing to anybody for as long: the vendor has asked one of those who share it to wait.
+    pub async fn spare(&self, budget: &str, wait: Duration) -> Result<()> {
+        sqlx::query!(
+            "INSERT INTO working.budgets AS b (name, reserved_until) VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+             ON CONFLICT (name) DO UPDATE SET reserved_until = greatest(b.reserved_until, excluded.reserved_until)",
+            budget,
+            wait.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
 }

@@ -29,3 +29,20 @@ impl Windows {
         *spent <= burst.count
     }
 }
+
+/// Whether deactivations still apply, by native id. A transaction that is done again asks again, and must neither spend twice nor be
+/// told otherwise.
+#[derive(Debug, Default)]
+pub struct Verdicts(Mutex<HashMap<String, bool>>);
+
+impl Verdicts {
+    pub(crate) fn on(&self, native_id: &str, spend: impl FnOnce() -> bool) -> bool {
+        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verdict) = given.get(native_id) {
+            return *verdict;
+        }
+        let verdict = spend();
+        given.insert(native_id.to_owned(), verdict);
+        verdict
+    }
+}

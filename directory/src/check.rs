@@ -126,6 +126,29 @@ impl Directory {
             .collect(),
         );
         add(
+            "whoever was told to be in a group by one within it is in it, and nobody else",
+            sqlx::query!(
+                r#"WITH RECURSIVE around AS (
+                       SELECT child_id AS low, parent_id AS high FROM directory.nested_groups WHERE child_id IS NOT NULL
+                       UNION
+                       SELECT s.low, n.parent_id FROM around s JOIN directory.nested_groups n ON n.child_id = s.high),
+                   is_in AS (
+                       SELECT DISTINCT m.account_id, s.high AS group_id FROM around s
+                       JOIN directory.memberships m ON m.group_id = s.low AND m.counted WHERE s.high <> s.low)
+                   SELECT account_id::text AS "s!",
+                          format('%s: %s', group_id, CASE WHEN i.account_id IS NULL THEN 'is not in it' ELSE 'was not told' END) AS "d!"
+                   FROM is_in i FULL JOIN directory.inherited_memberships h USING (account_id, group_id)
+                   WHERE (i.account_id IS NULL OR h.account_id IS NULL)
+                     AND NOT EXISTS (SELECT FROM directory.fan_outs WHERE children IS NOT NULL) LIMIT $1"#,
+                limit
+            )
+            .fetch_all(&self.pool)
+            .await?
+            .into_iter()
+            .map(|r| (r.s, r.d))
+            .collect(),
+        );
+        add(
             "what is pending is an event of the ledger",
             sqlx::query!(
                 r#"SELECT p.id::text AS "s!", 'no such event' AS "d!" FROM ledger.pending p

@@ -25,6 +25,12 @@ impl Directory {
         .await?;
         Ok((Fence { source: source.to_owned(), turn: row.turn }, row.checkpoint))
     }
+
+    /// Fails with [`Error::CheckpointMoved`] if somebody else has advanced the checkpoint since.
+    pub async fn stands(&self, fence: &Fence) -> Result<()> {
+        let mut connection = self.pool.acquire().await?;
+        hold(&mut connection, fence).await
+    }
 }
 
 /// Fails with [`Error::CheckpointMoved`] unless the fence still stands; holds it until the transaction ends.

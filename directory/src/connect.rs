@@ -7,10 +7,13 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::bursts::Windows;
+use crate::group_calls::GroupCall;
 use crate::growth::Growth;
 use crate::publishing::Publishing;
 use crate::sources::Sources;
+use crate::together::Together;
 use crate::wake::Wake;
+use crate::writes::Write;
 use crate::{Error, Result, suspicion};
 
 /// Of every connection. A page out of order is taken to cost little more than the next one, as on today's disks and in memory:
@@ -50,6 +53,8 @@ pub struct Directory {
     pub(crate) pool: PgPool,
     pub(crate) sources: Arc<Sources>,
     pub(crate) windows: Arc<Windows>,
+    pub(crate) writes: Arc<Together<Write>>,
+    pub(crate) calls: Arc<Together<GroupCall>>,
     pub(crate) growth: Arc<Growth>,
     pub(crate) publishing: Option<Arc<Publishing>>,
     pub(crate) holder: Arc<str>,
@@ -80,6 +85,8 @@ impl Directory {
             pool,
             sources,
             windows: Arc::default(),
+            writes: Arc::default(),
+            calls: Arc::default(),
             growth: Arc::default(),
             publishing: None,
             holder: "".into(),

@@ -1,18 +1,20 @@
 //! Decide: one transaction writes the decision, the cutoff, what is owed, and tells the bus. Idempotent by the event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lifecycle::cutoff::{Lock, StateMark};
 use lifecycle::{Action, Class, Context, Cutoff, EventType, SubjectKind};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::cutoffs::{self, Waiting, Whose};
-use crate::receipts::{self, Note, Requested};
-use crate::{Directory, Error, Result, locks, names};
+use crate::braked::{self, Braked};
+use crate::cutoffs::{self, Joins};
+use crate::revocations::{self, Revocation, Written};
+use crate::{Directory, Error, Result, errands, locks, names, receipts, shortenings};
 
 /// An event as the revoker needs it.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub struct Undecided {
 }
 
 /// What is to end, and where.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ordered {
     /// Scopes to join into (`*` or a downstream), each with what it demands.
     pub scopes: Vec<(String, Vec<Action>)>,
@@ -41,12 +43,45 @@ pub struct Ordered {
     pub downstreams: Vec<String>,
     /// For how long, where a lock is ordered.
     pub lock_for: Option<Duration>,
+    /// What is done once and is no cutoff, with the downstream that does it. The scopes say nothing of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errands: Vec<(String, Action)>,
+    /// What ends later. Nothing above speaks of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortened: Option<Shortened>,
+}
+
+/// Sessions that may live for a while yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortened {
+    /// How long, from the order on.
+    pub to: Duration,
+    /// Scopes to join into (`*` or a downstream).
+    pub scopes: Vec<String>,
+    pub downstreams: Vec<String>,
 }
 
 impl Ordered {
-    /// Everything ordered anywhere, without repetition.
-    fn actions(&self) -> BTreeSet<Action> {
-        self.scopes.iter().flat_map(|(_, actions)| actions.iter().copied()).collect()
+    /// Whether cutoffs are joined now.
+    pub(crate) fn joins_at_once(&self) -> bool {
+        !self.scopes.is_empty()
+    }
+
+    /// Whether anything of it is to be done now.
+    pub(crate) fn acts_at_once(&self) -> bool {
+        self.joins_at_once() || !self.errands.is_empty()
+    }
+
+    /// Everything ordered anywhere to be done now, without repetition.
+    pub(crate) fn actions(&self) -> BTreeSet<Action> {
+        let cutoffs = self.scopes.iter().flat_map(|(_, actions)| actions.iter().copied());
+        cutoffs.chain(self.errands.iter().map(|(_, action)| *action)).collect()
+    }
+
+    /// Everywhere that something of it is owed now.
+    pub(crate) fn places(&self) -> BTreeSet<&str> {
+        let errands = self.errands.iter().map(|(downstream, _)| downstream);
+        self.downstreams.iter().chain(errands).map(String::as_str).collect()
     }
 
     /// What it demands, by scope.
@@ -62,11 +97,39 @@ impl Ordered {
         Some(Lock { at, until: Some(at + lasts) })
     }
 
+    /// Orders what `other` orders as well.
+    pub(crate) fn add(&mut self, other: &Ordered) {
+        for (scope, actions) in &other.scopes {
+            match self.scopes.iter_mut().find(|(here, _)| here == scope) {
+                Some((_, here)) => {
+                    here.extend(actions.iter().filter(|a| !here.contains(a)).copied().collect::<Vec<_>>())
+                }
+                None => self.scopes.push((scope.clone(), actions.clone())),
+            }
+        }
+        unite(&mut self.downstreams, &other.downstreams);
+        self.lock_for = self.lock_for.max(other.lock_for);
+        unite(&mut self.errands, &other.errands);
+        match (&mut self.shortened, &other.shortened) {
+            (Some(this), Some(that)) => {
+                this.to = this.to.min(that.to);
+                unite(&mut this.scopes, &that.scopes);
+                unite(&mut this.downstreams, &that.downstreams);
+            }
+            (none, that) => *none = none.take().or_else(|| that.clone()),
+        }
+    }
+
     /// Where a lock is ordered.
     pub(crate) fn locked_scopes(&self) -> Vec<String> {
         let locked = self.scopes.iter().filter(|(_, actions)| actions.contains(&Action::Lock));
         locked.map(|(scope, _)| scope.clone()).collect()
     }
+}
+
+fn unite<T: Clone + PartialEq>(these: &mut Vec<T>, those: &[T]) {
+    let new: Vec<T> = those.iter().filter(|one| !these.contains(one)).cloned().collect();
+    these.extend(new);
 }
 
 /// A decision that was made and is to be written.
@@ -79,7 +142,10 @@ pub struct Made {
     pub actions: Value,
     pub context_digest: String,
     pub note: Option<String>,
+    /// Whatever brakes say.
     pub ordered: Option<Ordered>,
+    /// What rules with a brake add to that.
+    pub braked: Vec<Braked>,
 }
 
 /// The cutoff that actions at an instant demand. `state` only from an event that ends access.
@@ -102,21 +168,29 @@ impl Directory {
         load(&mut connection, ids).await
     }
 
-    /// What ended or gave back access before this reinstatement and nobody decided yet. All of it, in order, and not only the
-    /// suspension that it ends: an earlier reinstatement joins into the scopes that hold `disabled` at its own turn, which
-    /// after this one none does any more.
-    pub async fn undecided_before(&self, reinstatement: &Undecided) -> Result<Vec<Undecided>> {
+    /// What ended or gave back access before the reinstatements among `events` and nobody decided yet, each once. All of it, and
+    /// not only the suspension that one ends: an earlier reinstatement joins into the scopes that hold `disabled` at its own
+    /// turn, which after this one none does any more.
+    pub async fn undecided_before(&self, events: &[Undecided]) -> Result<Vec<Undecided>> {
+        let reinstated = || events.iter().filter(|e| e.event_type == EventType::IdentityReinstated);
+        let (subjects, versions): (Vec<Uuid>, Vec<i64>) = reinstated().map(|e| (e.subject, e.version)).unzip();
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
         let ids = sqlx::query_scalar!(
-            "SELECT e.event_id FROM ledger.events e LEFT JOIN ledger.decisions d ON d.event = e.id
-             WHERE e.subject_id = $1 AND e.version < $2 AND d.event IS NULL
+            "SELECT e.event_id FROM (SELECT subject, max(version) AS version FROM UNNEST($1::uuid[], $2::int8[]) AS d(subject, version)
+                                     GROUP BY subject) r
+             JOIN ledger.events e ON e.subject_id = r.subject AND e.version < r.version
+             LEFT JOIN ledger.decisions d ON d.event = e.id
+             WHERE d.event IS NULL
                AND e.type IN ('identity.suspended', 'identity.departed', 'identity.erased', 'identity.reinstated')
-             ORDER BY e.version",
-            reinstatement.subject,
-            reinstatement.version
+             ORDER BY e.subject_id, e.version",
+            &subjects,
+            &versions
         )
         .fetch_all(&self.pool)
         .await?;
-        self.undecided(&ids).await
+        if ids.is_empty() { Ok(Vec::new()) } else { self.undecided(&ids).await }
     }
 
     /// Events that should have had a decision by now: the safety net of reconcile. Urgent ones recorded before `older_than`; of
@@ -149,20 +223,41 @@ impl Directory {
     /// Writes decisions and their effects. A decision that exists already keeps its first form and has no second effect.
     /// Returns how many were new.
     pub async fn decide(&self, made: &[Made]) -> Result<usize> {
-        let mut order: Vec<&Made> = made.iter().collect();
-        // Subjects are locked in one order by every writer; a subject's own events by version.
-        order.sort_by_key(|m| (m.event.subject, m.event.version));
         let mut tx = self.begin().await?;
+        let weighed = braked::weigh(&mut tx, made).await?;
+        let new = insert(&mut tx, &weighed.made).await?;
+        let mut order: Vec<&Made> = weighed.made.iter().filter(|m| new.contains(&m.event.id)).collect();
+        // A subject's own events by version.
+        order.sort_by_key(|m| (m.event.subject, m.event.version));
         let mut written = Written { published: self.publishes(), ..Written::default() };
-        let mut new = 0;
-        for decision in order {
-            new += usize::from(write_one(&mut tx, decision, &mut written).await?);
+        let joining = order.iter().filter(|m| m.joins()).map(|m| (m.event.subject, m.event.kind)).collect();
+        let mut joins = Joins::of(&mut tx, &joining).await?;
+        let mut locks = Vec::new();
+        for decision in &order {
+            take_effect(&mut tx, decision, &mut joins).await?;
+            if let Some(revocation) = decision.revocation()
+                && let Some(lock) = joins.scopes(revocation.subject).and_then(|s| locks::of(&revocation, s))
+            {
+                locks.push((revocation, lock));
+            }
         }
+        let orders: Vec<(Revocation<'_>, i64)> =
+            order.iter().filter_map(|m| Some((m.order()?, m.generation()))).collect();
+        let at_once = || orders.iter().map(|(order, _)| order).filter(|order| order.ordered.acts_at_once());
+        revocations::insert(&mut tx, at_once(), &mut written).await?;
+        errands::begin(&mut tx, at_once()).await?;
+        written.subjects.extend(joining.into_keys());
+        joins.write(&mut tx, written.published).await?;
+        for (revocation, lock) in &locks {
+            locks::begin(&mut tx, revocation, lock, &mut written).await?;
+        }
+        shortenings::begin(&mut tx, &orders).await?;
+        weighed.hold(&mut tx).await?;
         self.tell(&mut tx, &written).await?;
         tx.commit().await?;
         self.wake.deliveries.ring();
         self.wake.pending.ring();
-        Ok(new)
+        Ok(new.len())
     }
 
     /// Carries out a request to revoke: the revocation has the request's id and instant.
@@ -188,12 +283,16 @@ impl Directory {
             by: Some(&request.asked_by),
             trace: request.payload.get("traceparent").and_then(Value::as_str),
         };
-        if insert_revocation(&mut tx, &revocation, &mut written).await? {
-            let waiting = Waiting { revocation: request.id, class: Class::Hand, downstreams: &ordered.downstreams };
+        if !revocations::insert(&mut tx, [&revocation], &mut written).await?.is_empty() {
+            errands::begin(&mut tx, [&revocation]).await?;
+            written.subjects.insert(subject);
+            let mut joins = Joins::of(&mut tx, &BTreeMap::from([(subject, kind)])).await?;
             let demands = ordered.demands(at, None, 0);
-            let whose = written.joins(subject, kind);
-            let scopes = cutoffs::join(&mut tx, whose, |_| demands, Some(waiting)).await?;
-            locks::begin(&mut tx, &revocation, &scopes, &mut written).await?;
+            let lock = locks::of(&revocation, joins.join(subject, |_| demands, Some(revocation.waiting())));
+            joins.write(&mut tx, written.published).await?;
+            if let Some(lock) = lock {
+                locks::begin(&mut tx, &revocation, &lock, &mut written).await?;
+            }
         }
         self.tell(&mut tx, &written).await?;
         crate::requests::finish(&mut tx, request.id, true, &json!({"revocation": request.id})).await?;
@@ -212,23 +311,6 @@ impl Directory {
             names::refresh(tx, self.naming(), &subjects).await?;
         }
         Ok(())
-    }
-}
-
-/// What a transaction has written so far.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Whether subscribers are told of it.
-    pub published: bool,
-    pub notes: Vec<Note>,
-    /// Whose cutoffs were joined.
-    pub subjects: BTreeSet<Uuid>,
-}
-
-impl Written {
-    pub fn joins(&mut self, subject: Uuid, kind: SubjectKind) -> Whose {
-        self.subjects.insert(subject);
-        Whose { subject, kind, published: self.published }
     }
 }
 
@@ -280,25 +362,71 @@ async fn load(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Undecid
     Ok(events)
 }
 
-async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) -> Result<bool> {
-    let event = &made.event;
-    let inserted = sqlx::query!(
+/// Writes the decisions that are new. Returns their events.
+async fn insert(tx: &mut PgConnection, made: &[Made]) -> Result<HashSet<i64>> {
+    let events: Vec<i64> = made.iter().map(|m| m.event.id).collect();
+    let digests: Vec<String> = made.iter().map(|m| m.policy_digest.clone()).collect();
+    let rules: Vec<Value> = made.iter().map(|m| json!(m.rules)).collect();
+    let actions: Vec<Value> = made.iter().map(|m| m.actions.clone()).collect();
+    let contexts: Vec<String> = made.iter().map(|m| m.context_digest.clone()).collect();
+    let notes: Vec<Option<String>> = made.iter().map(|m| m.note.clone()).collect();
+    let published: Vec<DateTime<Utc>> = made.iter().map(|m| m.published_at).collect();
+    let new = sqlx::query_scalar!(
         "INSERT INTO ledger.decisions (event, policy_digest, rules, actions, context_digest, note, published_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event) DO NOTHING",
-        event.id,
-        made.policy_digest,
-        &made.rules,
-        made.actions,
-        made.context_digest,
-        made.note,
-        made.published_at
+         SELECT event, digest, ARRAY(SELECT jsonb_array_elements_text(rules)), actions, context, note, published
+         FROM UNNEST($1::int8[], $2::text[], $3::jsonb[], $4::jsonb[], $5::text[], $6::text[], $7::timestamptz[])
+             AS d(event, digest, rules, actions, context, note, published)
+         ORDER BY event ON CONFLICT (event) DO NOTHING RETURNING event",
+        &events,
+        &digests,
+        &rules,
+        &actions,
+        &contexts,
+        &notes as &[Option<String>],
+        &published
     )
-    .execute(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    if inserted.rows_affected() == 0 {
-        return Ok(false);
+    Ok(new.into_iter().collect())
+}
+
+impl Made {
+    /// Whether it has an effect on the subject's cutoffs.
+    fn joins(&self) -> bool {
+        let built_in = [EventType::IdentityReinstated, EventType::IdentityMerged];
+        self.revocation().is_some() || built_in.contains(&self.event.event_type)
     }
-    let generation = event.context.identity.as_ref().map_or(0, |i| i.generation);
+
+    fn generation(&self) -> i64 {
+        self.event.context.identity.as_ref().map_or(0, |i| i.generation)
+    }
+
+    /// What it orders, if cutoffs are joined by that at once.
+    fn revocation(&self) -> Option<Revocation<'_>> {
+        self.order().filter(|order| order.ordered.joins_at_once())
+    }
+
+    /// What it orders, under the event's own id and instant.
+    fn order(&self) -> Option<Revocation<'_>> {
+        let event = &self.event;
+        Some(Revocation {
+            id: event.event_id,
+            subject: event.subject,
+            kind: SubjectKind::Identity,
+            event: Some(event.id),
+            class: event.class,
+            at: event.recorded_at,
+            ordered: self.ordered.as_ref()?,
+            reason: None,
+            by: None,
+            trace: event.trace.as_deref(),
+        })
+    }
+}
+
+/// Joins what a new decision demands into the cutoffs of its subject.
+async fn take_effect<'a>(tx: &mut PgConnection, made: &'a Made, joins: &mut Joins<'a>) -> Result<()> {
+    let (event, generation) = (&made.event, made.generation());
     if event.event_type == EventType::IdentityReinstated {
         // Built in, needing no rule: wherever the subject was disabled it is no longer, and nothing old is revived.
         let reinstated = |disabled: &Cutoff| Cutoff {
@@ -309,105 +437,31 @@ async fn write_one(tx: &mut PgConnection, made: &Made, written: &mut Written) ->
             generation,
             ..Cutoff::default()
         };
-        let everywhere = |scopes: &std::collections::BTreeMap<String, Cutoff>| {
+        let everywhere = |scopes: &BTreeMap<String, Cutoff>| {
             scopes.iter().filter(|(_, c)| c.disabled()).map(|(s, c)| (s.clone(), reinstated(c))).collect()
         };
-        cutoffs::join(tx, written.joins(event.subject, event.kind), everywhere, None).await?;
+        joins.join(event.subject, everywhere, None);
     }
     if event.event_type == EventType::IdentityMerged {
-        inherit(tx, event, written).await?;
+        let inherited = inherited(tx, event, joins).await?;
+        joins.join(event.subject, |_| inherited, None);
     }
-    if let Some(ordered) = &made.ordered {
-        let revocation = Revocation {
-            id: event.event_id,
-            subject: event.subject,
-            kind: SubjectKind::Identity,
-            event: Some(event.id),
-            class: event.class,
-            at: event.recorded_at,
-            ordered,
-            reason: None,
-            by: None,
-            trace: event.trace.as_deref(),
-        };
-        insert_revocation(tx, &revocation, written).await?;
+    if let (Some(ordered), Some(revocation)) = (&made.ordered, made.revocation()) {
         let state = event.event_type.ends_access().then_some(StateMark { version: event.version, disabled: true });
         let demands = ordered.demands(event.recorded_at, state, generation);
-        let waiting = Waiting { revocation: event.event_id, class: event.class, downstreams: &ordered.downstreams };
-        let whose = written.joins(event.subject, event.kind);
-        let scopes = cutoffs::join(tx, whose, |now| locks::no_shorter(demands, now), Some(waiting)).await?;
-        locks::begin(tx, &revocation, &scopes, written).await?;
+        joins.join(event.subject, |now| locks::no_shorter(demands, now), Some(revocation.waiting()));
     }
-    Ok(true)
-}
-
-/// After a merge the survivor joins the merged identity's instants; its `state` comes from its own events.
-async fn inherit(tx: &mut PgConnection, event: &Undecided, written: &mut Written) -> Result<()> {
-    let Some(merged) = event.data.get("merged").and_then(Value::as_str).and_then(|id| id.parse::<Uuid>().ok()) else {
-        return Ok(());
-    };
-    let rows = sqlx::query!("SELECT scope, cutoff FROM ledger.cutoffs WHERE subject_id = $1", merged)
-        .fetch_all(&mut *tx)
-        .await?;
-    let mut inherited = Vec::new();
-    for row in rows {
-        inherited.push((row.scope, Cutoff { state: None, ..cutoffs::read(row.cutoff, merged)? }));
-    }
-    if inherited.is_empty() {
-        return Ok(());
-    }
-    cutoffs::join(tx, written.joins(event.subject, event.kind), |_| inherited, None).await?;
     Ok(())
 }
 
-/// A revocation that is written.
-pub(crate) struct Revocation<'a> {
-    pub id: Uuid,
-    pub subject: Uuid,
-    pub kind: SubjectKind,
-    event: Option<i64>,
-    class: Class,
-    pub at: DateTime<Utc>,
-    pub ordered: &'a Ordered,
-    reason: Option<&'a str>,
-    by: Option<&'a str>,
-    pub trace: Option<&'a str>,
-}
-
-async fn insert_revocation(tx: &mut PgConnection, revocation: &Revocation<'_>, written: &mut Written) -> Result<bool> {
-    let actions: Vec<Action> = revocation.ordered.actions().into_iter().collect();
-    let words: Vec<String> = actions.iter().map(ToString::to_string).collect();
-    let done = sqlx::query!(
-        "INSERT INTO ledger.revocations (id, subject_id, subject_kind, event, class, at, actions, downstreams, reason, asked_by,
-                                         trace)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO NOTHING",
-        revocation.id,
-        revocation.subject,
-        revocation.kind.as_str(),
-        revocation.event,
-        revocation.class.number(),
-        revocation.at,
-        &words,
-        &revocation.ordered.downstreams,
-        revocation.reason,
-        revocation.by,
-        revocation.trace
-    )
-    .execute(tx)
-    .await?;
-    let new = done.rows_affected() == 1;
-    if new && written.published {
-        written.notes.push(Note::requested(&Requested {
-            revocation: revocation.id,
-            subject: revocation.subject,
-            kind: revocation.kind,
-            at: revocation.at,
-            class: revocation.class,
-            actions: &actions,
-            downstreams: &revocation.ordered.downstreams,
-            by_event: revocation.event.is_some(),
-            trace: revocation.trace,
-        }));
-    }
-    Ok(new)
+/// After a merge the survivor joins the merged identity's instants; its `state` comes from its own events.
+async fn inherited(tx: &mut PgConnection, event: &Undecided, joins: &Joins<'_>) -> Result<Vec<(String, Cutoff)>> {
+    let Some(merged) = event.data.get("merged").and_then(Value::as_str).and_then(|id| id.parse::<Uuid>().ok()) else {
+        return Ok(Vec::new());
+    };
+    let scopes = match joins.scopes(merged) {
+        Some(scopes) => scopes.clone(),
+        None => cutoffs::of(tx, merged).await?,
+    };
+    Ok(scopes.into_iter().map(|(scope, cutoff)| (scope, Cutoff { state: None, ..cutoff })).collect())
 }

@@ -4,23 +4,29 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use lifecycle::{Cutoff, IdentityView};
+use lifecycle::must_end::SessionKind;
+use lifecycle::{Action, Cutoff, IdentityView};
 use serde_json::Value;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Directory, Result};
+use crate::{Clock, Directory, Result};
 
 /// A delivery that this process may work on until the lease ends.
 #[derive(Debug, Clone)]
 pub struct Leased {
     pub subject: Uuid,
     pub lease: Uuid,
+    /// Read when it was leased.
+    pub clock: Clock,
     pub turn: i64,
     pub class: i16,
     pub wanted: Cutoff,
     pub delivered: Cutoff,
     /// Revocations that no pass has answered; empty: a sweep.
     pub waiting: Vec<Uuid>,
+    /// What those ask for.
+    pub orders: Vec<Order>,
     /// Revocations of the running or last series of sweeps.
     pub answered: Vec<Uuid>,
     pub settled: bool,
@@ -33,10 +39,31 @@ pub struct Leased {
     pub identity: Option<IdentityView>,
     /// What the downstream calls it, if that is all that is known of it.
     pub stranger: Option<String>,
-    /// When the latest of its revocations was decided.
+    /// When the latest of its revocations came into force, and when it was decided.
+    pub asked_at: Option<DateTime<Utc>>,
     pub decided_at: Option<DateTime<Utc>>,
     /// The W3C `traceparent` of what caused the latest of its revocations.
     pub trace: Option<String>,
+}
+
+/// What a revocation asks for, here or elsewhere.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub at: DateTime<Utc>,
+    pub actions: Vec<Action>,
+}
+
+impl Leased {
+    /// Whether a revocation that waits is about sessions of this kind: not all are, and some only at another downstream, where
+    /// the cutoff has their instant.
+    pub fn is_about(&self, kind: SessionKind) -> bool {
+        let (action, before) = match kind {
+            SessionKind::Session => (Action::RevokeSessions, self.wanted.sessions_before),
+            SessionKind::Refresh => (Action::RevokeRefresh, self.wanted.refresh_before),
+        };
+        let shortens = |order: &Order| kind == SessionKind::Session && order.actions.contains(&Action::ShortenTtl);
+        self.orders.iter().any(|order| shortens(order) || (order.actions.contains(&action) && before >= Some(order.at)))
+    }
 }
 
 /// How far the revocations of an answer have come.
@@ -104,10 +131,10 @@ impl Directory {
                    ORDER BY class, due_at LIMIT $3 FOR UPDATE SKIP LOCKED) due
              WHERE d.subject_id = due.subject_id AND d.downstream = due.downstream
              RETURNING d.subject_id, d.turn, d.class, d.wanted, d.delivered, d.waiting, d.answered, d.settled, d.sweeps_done,
-                       d.applied_at, d.attempts,
-                       (SELECT (v.decided_at, v.trace) FROM ledger.revocations v
+                       d.applied_at, d.attempts, clock_timestamp() AS "now!",
+                       (SELECT (v.at, v.decided_at, v.trace) FROM ledger.revocations v
                         WHERE v.id = coalesce(d.waiting[cardinality(d.waiting)], d.answered[cardinality(d.answered)]))
-                       AS "latest: (DateTime<Utc>, Option<String>)""#,
+                       AS "latest: (DateTime<Utc>, DateTime<Utc>, Option<String>)""#,
             downstream,
             up_to,
             limit,
@@ -120,21 +147,29 @@ impl Directory {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
+        let clock = rows.iter().map(|r| r.now).max().map_or_else(|| Clock::at(Utc::now()), Clock::at);
         let subjects: Vec<Uuid> = rows.iter().map(|r| r.subject_id).collect();
         // Both at once: a person may be reading mail while we ask.
-        let (mut ended, mut views) = tokio::try_join!(self.ended(downstream, &subjects), self.views(&subjects))?;
+        let waiting: Vec<Uuid> = rows.iter().flat_map(|r| &r.waiting).copied().collect();
+        let (mut ended, mut views, orders) =
+            tokio::try_join!(self.ended(downstream, &subjects), self.views(&subjects), self.orders(&waiting))?;
         let unknown: Vec<Uuid> = subjects.iter().copied().filter(|subject| !views.contains_key(subject)).collect();
         let mut strangers = self.strangers(downstream, &unknown).await?;
         rows.into_iter()
             .map(|r| {
-                let (decided_at, trace) = r.latest.unzip();
+                let (asked_at, decided_at, trace) = match r.latest {
+                    Some((asked_at, decided_at, trace)) => (Some(asked_at), Some(decided_at), trace),
+                    None => (None, None, None),
+                };
                 Ok(Leased {
                     subject: r.subject_id,
                     lease,
+                    clock,
                     turn: r.turn,
                     class: r.class,
                     wanted: crate::cutoffs::read(r.wanted, r.subject_id)?,
                     delivered: crate::cutoffs::read(r.delivered, r.subject_id)?,
+                    orders: r.waiting.iter().filter_map(|id| orders.get(id).cloned()).collect(),
                     waiting: r.waiting,
                     answered: r.answered,
                     settled: r.settled,
@@ -144,11 +179,27 @@ impl Directory {
                     ended: ended.remove(&r.subject_id).unwrap_or_default(),
                     identity: views.remove(&r.subject_id),
                     stranger: strangers.remove(&r.subject_id),
+                    asked_at,
                     decided_at,
-                    trace: trace.flatten(),
+                    trace,
                 })
             })
             .collect()
+    }
+
+    /// What these revocations ask for.
+    async fn orders(&self, revocations: &[Uuid]) -> Result<HashMap<Uuid, Order>> {
+        if revocations.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = sqlx::query!("SELECT id, at, actions FROM ledger.revocations WHERE id = ANY($1)", revocations)
+            .fetch_all(&self.pool)
+            .await?;
+        let known = |word: &String| Action::parse(word);
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.id, Order { at: row.at, actions: row.actions.iter().filter_map(known).collect() }))
+            .collect())
     }
 
     /// Hashes of the sessions that earlier passes ended, by subject.
@@ -181,25 +232,35 @@ impl Directory {
 
     /// Takes back what this very holder had leased when it was killed, so that nobody waits for those leases to run out.
     pub async fn take_back_leases(&self) -> Result<u64> {
-        let done = sqlx::query!(
-            "UPDATE working.deliveries SET lease = NULL, leased_until = NULL WHERE lease_holder = $1 AND lease IS NOT NULL",
+        let taken = sqlx::query_scalar!(
+            r#"WITH deliveries AS (
+                 UPDATE working.deliveries SET lease = NULL, leased_until = NULL
+                 WHERE lease_holder = $1 AND lease IS NOT NULL RETURNING 1),
+               errands AS (
+                 UPDATE ledger.errands SET lease = NULL, leased_until = NULL
+                 WHERE lease_holder = $1 AND lease IS NOT NULL RETURNING 1)
+               SELECT (SELECT count(*) FROM deliveries) + (SELECT count(*) FROM errands) AS "taken!""#,
             self.holder()
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        Ok(done.rows_affected())
+        Ok(taken.unsigned_abs())
     }
 
-    /// When the next delivery of a downstream is due, for sleeping until then.
-    pub async fn next_due(&self, downstream: &str, up_to: i16) -> Result<Option<DateTime<Utc>>> {
-        Ok(sqlx::query_scalar!(
-            "SELECT min(greatest(due_at, leased_until)) FROM working.deliveries
-             WHERE downstream = $1 AND class <= $2 AND due_at IS NOT NULL",
+    /// How soon the next delivery or errand of a downstream is due, by the clock of the database.
+    pub async fn next_due(&self, downstream: &str, up_to: i16) -> Result<Option<Duration>> {
+        let seconds = sqlx::query_scalar!(
+            "SELECT extract(epoch FROM least(
+                 (SELECT min(greatest(due_at, leased_until)) FROM working.deliveries
+                  WHERE downstream = $1 AND class <= $2 AND due_at IS NOT NULL),
+                 (SELECT min(greatest(due_at, leased_until)) FROM ledger.errands
+                  WHERE downstream = $1 AND class <= $2 AND due_at IS NOT NULL)) - clock_timestamp())::float8",
             downstream,
             up_to
         )
         .fetch_one(&self.pool)
-        .await?)
+        .await?;
+        Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
     }
 
     /// The cutoffs in force at this moment, re-read just before anything is ended.
@@ -234,24 +295,7 @@ impl Directory {
         .collect();
         let ours: Vec<&Answer> = answers.iter().filter(|a| held.get(&a.subject) == Some(&a.lease)).collect();
         self.write_receipts(&mut tx, downstream, &ours).await?;
-        let (mut ended_subjects, mut ended_hashes) = (Vec::new(), Vec::new());
-        for answer in &ours {
-            for hash in &answer.hashes {
-                ended_subjects.push(answer.subject);
-                ended_hashes.push(hash.clone());
-            }
-        }
-        if !ended_subjects.is_empty() {
-            sqlx::query!(
-                "INSERT INTO working.ended (subject_id, downstream, session_hash)
-                 SELECT s, $1, h FROM UNNEST($2::uuid[], $3::bytea[]) AS d(s, h) ON CONFLICT DO NOTHING",
-                downstream,
-                &ended_subjects,
-                &ended_hashes
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
+        remember_ended(&mut tx, downstream, ours.iter().map(|a| (a.subject, &a.hashes[..]))).await?;
         let column = |f: &dyn Fn(&Answer) -> Value| -> Vec<Value> { ours.iter().map(|a| f(a)).collect() };
         let subjects: Vec<Uuid> = ours.iter().map(|a| a.subject).collect();
         let turns: Vec<i64> = ours.iter().map(|a| a.turn).collect();
@@ -338,9 +382,9 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes due at once what waits for another try after a failure. Returns how many deliveries that are.
+    /// Makes due at once what waits for another try after a failure. Returns how many deliveries and errands that are.
     pub async fn bring_forward(&self, downstream: &str) -> Result<u64> {
-        let done = sqlx::query!(
+        let deliveries = sqlx::query!(
             "UPDATE working.deliveries SET due_at = clock_timestamp()
              WHERE downstream = $1 AND attempts > 0 AND due_at > clock_timestamp()
                AND (leased_until IS NULL OR leased_until < clock_timestamp())",
@@ -348,8 +392,16 @@ impl Directory {
         )
         .execute(&self.pool)
         .await?;
+        let errands = sqlx::query!(
+            "UPDATE ledger.errands SET due_at = clock_timestamp()
+             WHERE downstream = $1 AND attempts > 0 AND due_at > clock_timestamp()
+               AND (leased_until IS NULL OR leased_until < clock_timestamp())",
+            downstream
+        )
+        .execute(&self.pool)
+        .await?;
         self.wake.deliveries.ring();
-        Ok(done.rows_affected())
+        Ok(deliveries.rows_affected() + errands.rows_affected())
     }
 
     /// Gives leases back at a graceful stop, so that nobody waits for them to run out.
@@ -361,17 +413,48 @@ impl Directory {
         Ok(())
     }
 
-    /// How many deliveries are owed, by downstream, and how many cannot go on without a person's help. The latter may owe nothing:
-    /// a sweep that is refused does not know whether sessions came back.
+    /// How many deliveries and errands are owed, by downstream, and how many cannot go on without a person's help. The latter may owe
+    /// nothing: a sweep that is refused does not know whether sessions came back.
     pub async fn owed(&self) -> Result<BTreeMap<String, (i64, i64)>> {
         let rows = sqlx::query!(
-            r#"SELECT downstream, count(*) FILTER (WHERE wanted <> delivered OR cardinality(waiting) > 0) AS "owed!",
-                      count(stuck_since) AS "stuck!"
-               FROM working.deliveries
-               WHERE wanted <> delivered OR cardinality(waiting) > 0 OR stuck_since IS NOT NULL GROUP BY downstream"#
+            r#"SELECT downstream AS "downstream!", sum(owed)::int8 AS "owed!", sum(stuck)::int8 AS "stuck!"
+               FROM (SELECT downstream, count(*) FILTER (WHERE wanted <> delivered OR cardinality(waiting) > 0) AS owed,
+                            count(stuck_since) AS stuck
+                     FROM working.deliveries
+                     WHERE wanted <> delivered OR cardinality(waiting) > 0 OR stuck_since IS NOT NULL GROUP BY downstream
+                     UNION ALL
+                     SELECT downstream, count(*), count(stuck_since) FROM ledger.errands
+                     WHERE due_at IS NOT NULL GROUP BY downstream) o GROUP BY downstream"#
         )
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|r| (r.downstream, (r.owed, r.stuck))).collect())
     }
+}
+
+/// Keeps the hashes of sessions that were ended.
+pub(crate) async fn remember_ended(
+    tx: &mut PgConnection,
+    downstream: &str,
+    ended: impl Iterator<Item = (Uuid, &'_ [Vec<u8>])>,
+) -> Result<()> {
+    let (mut subjects, mut hashes) = (Vec::new(), Vec::new());
+    for (subject, ended) in ended {
+        for hash in ended {
+            subjects.push(subject);
+            hashes.push(hash.clone());
+        }
+    }
+    if !subjects.is_empty() {
+        sqlx::query!(
+            "INSERT INTO working.ended (subject_id, downstream, session_hash)
+                 SELECT s, $1, h FROM UNNEST($2::uuid[], $3::bytea[]) AS d(s, h) ON CONFLICT DO NOTHING",
+            downstream,
+            &subjects,
+            &hashes
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The ledger's events: written in the transaction of what they tell, read in commit order.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Duration, Utc};
 use lifecycle::event::lane;
 use lifecycle::{Class, Context, Event, EventType, Lane, SubjectKind};
@@ -62,11 +64,40 @@ pub(crate) fn stamp(head: &mut Head, drafts: Vec<Draft>, class: Class, now: Date
         .collect()
 }
 
+/// When the request that caused an event took effect and was had, and its trace.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub effective_at: Option<DateTime<Utc>>,
+    pub received_at: Option<DateTime<Utc>>,
+    pub trace: Option<String>,
+}
+
+impl Arrival {
+    pub fn of(cause: &Cause) -> Self {
+        Self { effective_at: cause.effective_at, received_at: cause.received_at, trace: cause.trace.clone() }
+    }
+}
+
 /// Inserts events, their contexts and their pending rows in one statement.
 pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Event, Context)]) -> Result<()> {
+    append_each(tx, cause, &HashMap::new(), events).await
+}
+
+/// The same, where subjects in `arrivals` have a request of their own instead of the cause's.
+pub(crate) async fn append_each(
+    tx: &mut PgConnection,
+    cause: &Cause,
+    arrivals: &HashMap<Uuid, Arrival>,
+    events: &[(Event, Context)],
+) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
+    let of_cause = Arrival::of(cause);
+    let arrived: Vec<&Arrival> = events.iter().map(|(e, _)| arrivals.get(&e.subject).unwrap_or(&of_cause)).collect();
+    let effective: Vec<Option<DateTime<Utc>>> = arrived.iter().map(|a| a.effective_at).collect();
+    let received: Vec<Option<DateTime<Utc>>> = arrived.iter().map(|a| a.received_at).collect();
+    let traces: Vec<Option<String>> = arrived.iter().map(|a| a.trace.clone()).collect();
     let ids: Vec<Uuid> = events.iter().map(|(e, _)| e.id).collect();
     let kinds: Vec<String> = events.iter().map(|(e, _)| e.kind.as_str().to_owned()).collect();
     let subjects: Vec<Uuid> = events.iter().map(|(e, _)| e.subject).collect();
@@ -76,7 +107,7 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
     let lanes: Vec<i16> = events.iter().map(|(e, _)| e.lane.number()).collect();
     let classes: Vec<i16> = events.iter().map(|(e, _)| e.class.number()).collect();
     let instants: Vec<DateTime<Utc>> = events.iter().map(|(e, _)| e.recorded_at).collect();
-    let bodies: Vec<String> = events.iter().map(|(e, _)| e.render(cause.trace.as_deref())).collect();
+    let bodies: Vec<String> = events.iter().zip(&traces).map(|((e, _), trace)| e.render(trace.as_deref())).collect();
     let shards: Vec<i16> = events.iter().map(|(e, _)| shard_of(e.subject)).collect();
     let contexts: Vec<Value> = events
         .iter()
@@ -86,13 +117,15 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
         r#"
         WITH draft AS (
             SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::int8[], $6::int8[], $7::int2[],
-                                 $8::int2[], $9::timestamptz[], $10::text[], $11::int2[], $12::jsonb[])
+                                 $8::int2[], $9::timestamptz[], $10::text[], $11::int2[], $12::jsonb[],
+                                 $13::timestamptz[], $14::timestamptz[], $15::text[])
                 WITH ORDINALITY
-                AS d(event_id, kind, subject, type, version, prev, lane, class, recorded_at, body, shard, context, n)
+                AS d(event_id, kind, subject, type, version, prev, lane, class, recorded_at, body, shard, context, effective_at,
+                     received_at, trace, n)
         ), written AS (
             INSERT INTO ledger.events (event_id, subject_kind, subject_id, type, version, prev, lane, class, source,
                                        effective_at, received_at, recorded_at, body, trace)
-            SELECT event_id, kind, subject, type, version, prev, lane, class, $13, $14, $15, recorded_at, body, $16
+            SELECT event_id, kind, subject, type, version, prev, lane, class, $16, effective_at, received_at, recorded_at, body, trace
             FROM draft ORDER BY n
             RETURNING id, event_id
         ), contexts AS (
@@ -114,10 +147,10 @@ pub(crate) async fn append(tx: &mut PgConnection, cause: &Cause, events: &[(Even
         &bodies,
         &shards,
         &contexts,
+        &effective as &[Option<DateTime<Utc>>],
+        &received as &[Option<DateTime<Utc>>],
+        &traces as &[Option<String>],
         cause.source,
-        cause.effective_at,
-        cause.received_at,
-        cause.trace,
     )
     .execute(tx)
     .await?;

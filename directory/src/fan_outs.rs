@@ -1,5 +1,5 @@
-//! Changes of more members than one transaction may have: the fact was committed with this row, and the effect follows in
-//! chunks, each a transaction with its events. A crash leaves the row, and it goes on from there. One that fails is left alone for a
+//! Changes of more members than one transaction may have, or of more people within a group that moved: the fact was committed with
+//! this row, and the effect follows in chunks, each a transaction with its events. A crash leaves the row, and it goes on from there. One that fails is left alone for a
 //! while, and holds up none of the others.
 
 use std::time::Duration;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::apply::{CHUNK, Cause};
 use crate::members::tell;
-use crate::{Directory, Error, Result};
+use crate::settle::{Touched, settle};
+use crate::{Directory, Error, Result, nesting};
 
 /// (account, identity) of one chunk.
 #[derive(Debug, Default)]
@@ -32,6 +33,29 @@ pub(crate) async fn begin(
         id,
         group,
         lost_privileged,
+        cause.effective_at,
+        cause.received_at,
+        cause.trace
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Of groups that came into a group or left it: whoever is in them is looked at.
+pub(crate) async fn begin_nested(
+    tx: &mut PgConnection,
+    cause: &Cause,
+    id: Uuid,
+    group: Uuid,
+    children: &[Uuid],
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO directory.fan_outs (id, group_id, lost_privileged, children, effective_at, received_at, trace)
+         VALUES ($1, $2, false, $3, $4, $5, $6)",
+        id,
+        group,
+        children,
         cause.effective_at,
         cause.received_at,
         cause.trace
@@ -151,7 +175,7 @@ impl Directory {
         let mut tx = self.begin().await?;
         // Locking the group is what keeps two workers from one chunk, and a call from half of one.
         let Some(row) = sqlx::query!(
-            "SELECT f.id, f.failures, f.lost_privileged, f.effective_at, f.received_at, f.trace,
+            "SELECT f.id, f.failures, f.lost_privileged, f.effective_at, f.received_at, f.trace, f.children, f.after,
                     g.id AS group_id, g.source, g.display_name, g.privileged
              FROM directory.fan_outs f JOIN directory.groups g ON g.id = f.group_id
              WHERE f.id = $1 FOR NO KEY UPDATE OF g",
@@ -163,7 +187,6 @@ impl Directory {
             // Another worker has finished it.
             return Ok(0);
         };
-        let taken = take(&mut tx, row.group_id, row.id).await?;
         let cause = Cause {
             source: Some(row.source),
             class: Class::Mass,
@@ -172,14 +195,26 @@ impl Directory {
             trace: row.trace,
             via: "SCIM fan-out",
         };
-        let group = GroupView { id: row.group_id, name: row.display_name, privileged: row.privileged };
-        let lost = GroupView { privileged: row.lost_privileged, ..group.clone() };
-        // All of a fan-out go one way.
-        tell(&mut tx, self, &cause, &taken.left, &lost, false).await?;
-        tell(&mut tx, self, &cause, &taken.joined, &group, true).await?;
-        let count = taken.left.len() + taken.joined.len();
+        let count = if let Some(children) = &row.children {
+            let reached = nesting::people(&mut tx, children, row.after, CHUNK).await?;
+            let (count, last) = (reached.len(), reached.last().map(|(account, _)| *account));
+            settle(&mut tx, &self.sources, &cause, Touched { reached, ..Touched::default() }).await?;
+            sqlx::query!("UPDATE directory.fan_outs SET after = $2 WHERE id = $1", row.id, last)
+                .execute(&mut *tx)
+                .await?;
+            count
+        } else {
+            let taken = take(&mut tx, row.group_id, row.id).await?;
+            let group = GroupView { id: row.group_id, name: row.display_name, privileged: row.privileged };
+            let lost = GroupView { privileged: row.lost_privileged, ..group.clone() };
+            // All of a fan-out go one way.
+            tell(&mut tx, self, &cause, &taken.left, &lost, false, Touched::default()).await?;
+            tell(&mut tx, self, &cause, &taken.joined, &group, true, Touched::default()).await?;
+            taken.left.len() + taken.joined.len()
+        };
         if count < CHUNK {
             sqlx::query!("DELETE FROM directory.fan_outs WHERE id = $1", row.id).execute(&mut *tx).await?;
+            nesting::forget(&mut tx, row.group_id).await?;
         } else if row.failures > 0 {
             sqlx::query!("UPDATE directory.fan_outs SET failures = 0, error = NULL WHERE id = $1", row.id)
                 .execute(&mut *tx)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::apply::Cause;
 use crate::plans::note_held;
 use crate::runs::{emit, lock_source};
-use crate::{Result, member_rows};
+use crate::{Result, member_rows, nesting};
 
 /// The members that a call would take from one group.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(crate) async fn hold(tx: &mut PgConnection, cause: &Cause, plan: &OfGroup) -
     let mut head = lock_source(tx, source).await?;
     if let Some(before) = plan.before {
         member_rows::mark(tx, &[before], plan.id).await?;
+        nesting::move_on(tx, before, plan.id).await?;
         supersede(tx, source, before).await?;
     }
     let counts = serde_json::to_value(plan.counts).expect("counts are numbers");
@@ -45,11 +46,16 @@ pub(crate) async fn hold(tx: &mut PgConnection, cause: &Cause, plan: &OfGroup) -
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "INSERT INTO directory.plan_items (plan_id, ordinal, class, account_id, group_id)
-         SELECT $1, row_number() OVER (ORDER BY account_id), $2, account_id, group_id
-         FROM directory.memberships WHERE waits_for = $1",
+        "INSERT INTO directory.plan_items (plan_id, ordinal, class, account_id, group_id, inherited)
+         SELECT $1, row_number() OVER (ORDER BY inherited, account_id), $2, account_id, $3, inherited FROM (
+             SELECT account_id, false AS inherited FROM directory.memberships WHERE waits_for = $1
+             UNION ALL
+             SELECT w.account_id, true FROM directory.weigh_members($3, ARRAY[$1]) AS w
+             WHERE NOT w.stays AND NOT EXISTS (SELECT FROM directory.memberships m
+                                               WHERE m.waits_for = $1 AND m.account_id = w.account_id)) AS i",
         plan.id,
-        if plan.privileged { "privileged-loss" } else { "member-remove" }
+        if plan.privileged { "privileged-loss" } else { "member-remove" },
+        plan.group
     )
     .execute(&mut *tx)
     .await?;
@@ -76,13 +82,18 @@ pub(crate) async fn supersede(tx: &mut PgConnection, source: &str, plan: Uuid) -
     note_held(tx, source).await
 }
 
-/// The same, if nobody waits for it any more.
+/// The same, if nothing waits for it any more.
 pub(crate) async fn supersede_if_over(tx: &mut PgConnection, source: &str, plan: Uuid) -> Result<()> {
-    let waits = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM directory.memberships WHERE waits_for = $1) AS "waits!""#,
+    if waits(tx, plan).await? { Ok(()) } else { supersede(tx, source, plan).await }
+}
+
+/// Whether a member or a group waits for the plan.
+pub(crate) async fn waits(tx: &mut PgConnection, plan: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM directory.memberships WHERE waits_for = $1)
+               OR EXISTS (SELECT FROM directory.nested_groups WHERE waits_for = $1) AS "waits!""#,
         plan
     )
-    .fetch_one(&mut *tx)
-    .await?;
-    if waits { Ok(()) } else { supersede(tx, source, plan).await }
+    .fetch_one(tx)
+    .await?)
 }

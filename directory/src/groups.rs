@@ -1,5 +1,7 @@
 //! Groups as a SCIM client changes them: one lock on the group, then set operations whose cost is the change's size.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use lifecycle::brake::Limits;
@@ -11,9 +13,10 @@ use uuid::Uuid;
 
 use crate::apply::Cause;
 use crate::events::{self, Draft, Head};
+use crate::group_calls::{Called, GroupCall};
 use crate::member_rows::{self, Unknown};
 use crate::members::{Call, GroupBrake, MemberChange, Stated};
-use crate::{Directory, Result, memberships};
+use crate::{Directory, Error, Result, nesting};
 
 /// One group as stored.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -33,6 +36,22 @@ pub struct GroupRow {
     pub recorded_at: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
+}
+
+impl GroupRow {
+    /// What a source has said of it, but for its members.
+    pub(crate) fn facts(&self) -> GroupFacts {
+        GroupFacts {
+            native_id: self.native_id.clone(),
+            external_id: self.external_id.clone(),
+            display_name: self.display_name.clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
+
+    pub(crate) fn view(&self) -> GroupView {
+        GroupView { id: self.id, name: self.display_name.clone(), privileged: self.privileged }
+    }
 }
 
 /// A group that an account is in.
@@ -66,7 +85,7 @@ impl Directory {
         let rows = sqlx::query!(
             r#"SELECT a.native_id AS "reference!", false AS "nested!" FROM directory.memberships m
                JOIN directory.accounts a ON a.id = m.account_id WHERE m.group_id = $1 AND m.present
-               UNION ALL SELECT child_reference, true FROM directory.nested_groups WHERE parent_id = $1
+               UNION ALL SELECT child_reference, true FROM directory.nested_groups WHERE parent_id = $1 AND present
                UNION ALL SELECT reference, false FROM directory.pending_members WHERE group_id = $1"#,
             group
         )
@@ -80,16 +99,8 @@ impl Directory {
         if accounts.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(sqlx::query_as!(
-            GroupOf,
-            "SELECT m.account_id AS account, g.native_id, g.display_name
-             FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-             WHERE m.account_id = ANY($1) AND m.present AND g.tombstone IS NULL
-             ORDER BY m.account_id, g.display_name, g.native_id",
-            accounts
-        )
-        .fetch_all(&self.pool)
-        .await?)
+        let mut connection = self.pool.acquire().await?;
+        groups_of(&mut connection, accounts).await
     }
 
     pub async fn create_group(
@@ -105,7 +116,7 @@ impl Directory {
     async fn create(&self, cause: &Cause, facts: &GroupFacts, stated: &Stated) -> Result<GroupRow> {
         let mut tx = self.begin().await?;
         let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
-        let privileged = self.sources.is_privileged(&facts.display_name);
+        let privileged = self.sources.is_privileged(&facts.display_name, &facts.attributes);
         let row = sqlx::query!(
             "INSERT INTO directory.groups (id, source, native_id, external_id, display_name, privileged, attributes,
                  content_hash, version, revision, last_bulk, recorded_at)
@@ -128,7 +139,8 @@ impl Directory {
         events::append(&mut tx, cause, &events::stamp(&mut head, vec![draft], cause.class, row.recorded_at)).await?;
         // Nobody can lose a group that was not there.
         let brake = GroupBrake { limits: Limits::default(), burst: 0 };
-        let call = Call { directory: self, cause, brake, group: &view, lost: &view };
+        nesting::arrive(&mut tx, cause.source(), row.id, &facts.native_id, facts.external_id.as_deref()).await?;
+        let call = Call { directory: self, cause, brake, group: &view, lost: &view, arrived: None };
         let done = call.apply(&mut tx, &stated, &unknown).await?;
         let created = find(&mut tx, cause.source(), &facts.native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
         tx.commit().await?;
@@ -137,44 +149,44 @@ impl Directory {
     }
 
     /// Changes a group under its lock: `facts` sees it as it is and says what its attributes become, or why not; `members` what
-    /// happens to the set.
-    pub async fn change_group<E: Send>(
+    /// happens to the set. `None`: there is no such group.
+    pub async fn change_group<E: Send + 'static>(
         &self,
         cause: &Cause,
         brake: GroupBrake,
         native_id: &str,
-        facts: impl Fn(&GroupRow) -> Result<GroupFacts, E> + Sync,
+        facts: impl Fn(&GroupRow) -> Result<GroupFacts, E> + Send + Sync + 'static,
         members: &[MemberChange],
     ) -> Result<Option<Result<GroupChange, E>>> {
-        let stated = Stated::of(members);
-        self.retrying(|| self.change(cause, brake, native_id, &facts, &stated).boxed()).await
+        let refusal = Arc::new(Mutex::new(None));
+        let refused = Arc::clone(&refusal);
+        let facts = move |row: &GroupRow| {
+            facts(row).map_err(|why| *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why)).ok()
+        };
+        let stated = Arc::new(Stated::of(members));
+        let native_id = native_id.to_owned();
+        let call = GroupCall { cause: cause.clone(), brake, native_id, facts: Arc::new(facts), stated };
+        match self.write_together(call).await? {
+            Called::Done(change) => Ok(Some(Ok(*change))),
+            Called::Missing => Ok(None),
+            Called::Refused => {
+                let why = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                why.map(|why| Some(Err(why))).ok_or(Error::Conflict(sqlx::Error::RowNotFound))
+            }
+        }
     }
 
-    async fn change<E: Send>(
-        &self,
-        cause: &Cause,
-        brake: GroupBrake,
-        native_id: &str,
-        facts: &(impl Fn(&GroupRow) -> Result<GroupFacts, E> + Sync),
-        stated: &Stated,
-    ) -> Result<Option<Result<GroupChange, E>>> {
+    /// One call by itself.
+    pub(crate) async fn change(&self, call: &GroupCall) -> Result<Called> {
+        let GroupCall { cause, brake, native_id, facts, stated } = call;
         let mut tx = self.begin().await?;
         let (stated, unknown) = member_rows::resolve(&mut tx, cause.source(), stated).await?;
-        let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
-        let facts = match facts(&current) {
-            Ok(facts) => facts,
-            Err(refusal) => return Ok(Some(Err(refusal))),
-        };
-        let privileged = self.sources.is_privileged(&facts.display_name);
+        let Some(current) = find(&mut tx, cause.source(), native_id, true).await? else { return Ok(Called::Missing) };
+        let Some(facts) = facts(&current) else { return Ok(Called::Refused) };
+        let privileged = self.sources.is_privileged(&facts.display_name, &facts.attributes);
         let view = GroupView { id: current.id, name: facts.display_name.clone(), privileged };
-        let before = GroupFacts {
-            native_id: current.native_id.clone(),
-            external_id: current.external_id.clone(),
-            display_name: current.display_name.clone(),
-            attributes: current.attributes.clone(),
-        };
         // Okta sends the name with every change of members: what is the same makes no event.
-        let updated = before != facts;
+        let updated = current.facts() != facts;
         if updated {
             let data = json!({"source": cause.source, "privileged": privileged, "via": cause.via});
             self.tell_of_group(&mut tx, cause, &current, draft(EventType::GroupUpdated, data, view.clone())).await?;
@@ -191,9 +203,9 @@ impl Directory {
             .execute(&mut *tx)
             .await?;
         }
-        // Renamed out of privilege in the same breath, it was still a privileged group that they lost.
+        // Taken out of privilege in the same breath, it was still a privileged group that they lost.
         let lost = GroupView { privileged: privileged || current.privileged, ..view.clone() };
-        let call = Call { directory: self, cause, brake, group: &view, lost: &lost };
+        let call = Call { directory: self, cause, brake: *brake, group: &view, lost: &lost, arrived: None };
         let done = call.apply(&mut tx, &stated, &unknown).await?;
         if updated || done.changed {
             sqlx::query!(
@@ -206,7 +218,7 @@ impl Directory {
         let row = find(&mut tx, cause.source(), native_id, false).await?.ok_or(sqlx::Error::RowNotFound)?;
         tx.commit().await?;
         self.changed_group(done.fans_out);
-        Ok(Some(Ok(GroupChange { row, held: done.held })))
+        Ok(Called::Done(Box::new(GroupChange { row, held: done.held })))
     }
 
     /// Deletes a group for good; its members lose it, as far as the brake lets them. `check` sees it as it is and may refuse.
@@ -236,7 +248,8 @@ impl Directory {
             return Ok(Some(Err(refusal)));
         }
         let view = GroupView { id: row.id, name: row.display_name.clone(), privileged: row.privileged };
-        let call = Call { directory: self, cause, brake, group: &view, lost: &view };
+        nesting::leave_parents(&mut tx, row.id).await?;
+        let call = Call { directory: self, cause, brake, group: &view, lost: &view, arrived: None };
         let done = call.apply(&mut tx, stated, &Unknown::default()).await?;
         let data = json!({"source": cause.source, "privileged": view.privileged, "via": cause.via});
         self.tell_of_group(&mut tx, cause, &row, draft(EventType::GroupDeleted, data, view)).await?;
@@ -247,7 +260,7 @@ impl Directory {
         )
         .execute(&mut *tx)
         .await?;
-        leave_parents(&mut tx, &row).await?;
+        nesting::forget(&mut tx, row.id).await?;
         tx.commit().await?;
         self.changed_group(done.fans_out);
         Ok(Some(Ok(GroupChange { row, held: done.held })))
@@ -277,25 +290,12 @@ impl Directory {
         events::append(tx, cause, &stamped).await
     }
 
-    fn changed_group(&self, fans_out: bool) {
+    pub(crate) fn changed_group(&self, fans_out: bool) {
         self.wake.pending.ring();
         if fans_out {
             self.wake.fan_outs.ring();
         }
     }
-}
-
-/// Takes a group that was deleted out of the groups that it was in.
-async fn leave_parents(tx: &mut PgConnection, row: &GroupRow) -> Result<()> {
-    let parents = sqlx::query_scalar!(
-        "DELETE FROM directory.nested_groups n USING directory.groups g
-         WHERE n.child_reference = $2 AND g.id = n.parent_id AND g.source = $1 RETURNING g.id",
-        row.source,
-        row.native_id
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    memberships::seen_anew(tx, &parents).await
 }
 
 fn head(id: Uuid, version: i64, last_urgent: i64, last_bulk: i64, recorded_at: DateTime<Utc>) -> Head {
@@ -311,11 +311,16 @@ pub(crate) fn draft(event_type: EventType, data: Value, group: GroupView) -> Dra
     }
 }
 
-fn content_hash(facts: &GroupFacts) -> Vec<u8> {
+pub(crate) fn content_hash(facts: &GroupFacts) -> Vec<u8> {
     Sha256::digest(serde_json::to_vec(facts).expect("facts are plain data")).to_vec()
 }
 
-async fn find(connection: &mut PgConnection, source: &str, native_id: &str, lock: bool) -> Result<Option<GroupRow>> {
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    source: &str,
+    native_id: &str,
+    lock: bool,
+) -> Result<Option<GroupRow>> {
     let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {COLUMNS} FROM directory.groups WHERE source = "));
     query.push_bind(source.to_owned()).push(" AND native_id = ").push_bind(native_id.to_owned());
     query.push(" AND tombstone IS NULL");
@@ -324,4 +329,18 @@ async fn find(connection: &mut PgConnection, source: &str, native_id: &str, lock
         query.push(" FOR NO KEY UPDATE");
     }
     Ok(query.build_query_as().fetch_optional(connection).await?)
+}
+
+/// As [`Directory::groups_of`] tells.
+pub(crate) async fn groups_of(connection: &mut PgConnection, accounts: &[Uuid]) -> Result<Vec<GroupOf>> {
+    Ok(sqlx::query_as!(
+        GroupOf,
+        "SELECT m.account_id AS account, g.native_id, g.display_name
+         FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
+         WHERE m.account_id = ANY($1) AND m.present AND g.tombstone IS NULL
+         ORDER BY m.account_id, g.display_name, g.native_id",
+        accounts
+    )
+    .fetch_all(connection)
+    .await?)
 }

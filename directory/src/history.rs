@@ -52,7 +52,7 @@ pub struct Decided {
     pub rules: Vec<String>,
     /// The orders of policy, as they were written.
     pub actions: Value,
-    /// Whether something was to end by it.
+    /// Whether something was to end by it, at once or once a hold is approved.
     pub ended: bool,
 }
 
@@ -112,7 +112,9 @@ impl Directory {
         let rows = sqlx::query!(
             r#"SELECT e.id, e.event_id, e.type, e.subject_id, e.recorded_at, c.context AS "context?",
                       CASE WHEN e.type = ANY($4) OR d.event IS NOT NULL THEN e.body END AS body,
-                      d.rules AS "rules?", d.actions AS "actions?", r.id IS NOT NULL AS "ended!",
+                      d.rules AS "rules?", d.actions AS "actions?",
+                      (r.actions <> '{notify}' IS TRUE OR EXISTS (SELECT FROM ledger.held h WHERE h.event = e.id)
+                       OR EXISTS (SELECT FROM ledger.shortenings s WHERE s.event = e.id)) AS "ended!",
                       d.event IS NULL AND (e.lane = 0 OR EXISTS (SELECT FROM ledger.pending p WHERE p.lane = e.lane AND p.id = e.id))
                           AS "waits!"
                FROM ledger.events e
@@ -154,7 +156,7 @@ impl Directory {
         let rows = sqlx::query!(
             r#"SELECT d.id, d.user_name, d.display_name, d.department,
                       coalesce(ARRAY(SELECT DISTINCT g.display_name FROM directory.accounts a
-                          JOIN directory.memberships m ON m.account_id = a.id AND m.counted
+                          JOIN directory.effective_memberships m ON m.account_id = a.id
                           JOIN directory.groups g ON g.id = m.group_id AND g.privileged
                           WHERE a.identity_id = d.id ORDER BY 1), '{}') AS "privileged_groups!: Vec<String>"
                FROM directory.identities d WHERE d.id = ANY($1)"#,

@@ -106,7 +106,7 @@ impl TryFrom<Raw> for IdentityRecord {
     }
 }
 
-/// Inserts and updates identities, set-based. The deferred trigger checks at commit that each version step has its event.
+/// Inserts and updates identities, set-based. A trigger checks that each version step has its event, which is written before.
 pub(crate) async fn write(tx: &mut PgConnection, rows: &[IdentityWrite]) -> Result<()> {
     for new in [true, false] {
         let rows: Vec<&IdentityWrite> = rows.iter().filter(|r| r.new == new).collect();

@@ -12,9 +12,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::cutoffs::{self, EVERYWHERE, in_force};
-use crate::decide::{Revocation, Written};
+use crate::cutoffs::{EVERYWHERE, Joins, in_force};
 use crate::receipts::Note;
+use crate::revocations::{Revocation, Written};
 use crate::{Directory, Request, Result, requests};
 
 /// A lock in force.
@@ -47,26 +47,39 @@ pub(crate) fn no_shorter(demands: Vec<(String, Cutoff)>, now: &BTreeMap<String, 
         .collect()
 }
 
-/// Notes the lock that a revocation brings, if it does. `scopes`: the cutoffs with it. One that a later lock or unlock has
-/// overtaken is noted as replaced, and nobody is told that it began.
+/// The lock that a revocation brings.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    scopes: Vec<String>,
+    /// As it would last by itself.
+    ends: DateTime<Utc>,
+    /// As it lasts; `None`: a later lock or unlock has overtaken it.
+    until: Option<DateTime<Utc>>,
+}
+
+/// The lock that a revocation brings, if it does. `scopes`: the cutoffs with it.
+pub(crate) fn of(revocation: &Revocation<'_>, scopes: &BTreeMap<String, Cutoff>) -> Option<Begun> {
+    let names = revocation.ordered.locked_scopes();
+    let lasts = revocation.ordered.lock_for.filter(|_| !names.is_empty())?;
+    let held = names.iter().filter_map(|name| in_force(scopes, name).lock).filter(|lock| lock.at == revocation.at);
+    let until = held.filter_map(|lock| lock.until).max();
+    Some(Begun { ends: revocation.at + lasts, until, scopes: names })
+}
+
+/// Notes a lock that begins. One that was overtaken is noted as replaced, and nobody is told that it began.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     revocation: &Revocation<'_>,
-    scopes: &BTreeMap<String, Cutoff>,
+    lock: &Begun,
     written: &mut Written,
 ) -> Result<()> {
-    let names = revocation.ordered.locked_scopes();
-    let Some(lasts) = revocation.ordered.lock_for.filter(|_| !names.is_empty()) else { return Ok(()) };
-    let held: Vec<Lock> =
-        names.iter().filter_map(|name| in_force(scopes, name).lock).filter(|l| l.at == revocation.at).collect();
-    let until = held.iter().filter_map(|lock| lock.until).max();
-    if until.is_some() {
+    if lock.until.is_some() {
         sqlx::query!(
             "UPDATE ledger.locks SET ended_at = $2, ending = 'replaced'
              WHERE subject_id = $1 AND ended_at IS NULL AND at <= $2 AND (scopes <@ $3 OR $4 = ANY($3))",
             revocation.subject,
             revocation.at,
-            &names,
+            &lock.scopes,
             EVERYWHERE
         )
         .execute(&mut *tx)
@@ -78,15 +91,15 @@ pub(crate) async fn begin(
         revocation.id,
         revocation.subject,
         revocation.at,
-        until.unwrap_or(revocation.at + lasts),
-        &names,
-        until.is_none().then_some(revocation.at)
+        lock.until.unwrap_or(lock.ends),
+        &lock.scopes,
+        lock.until.is_none().then_some(revocation.at)
     )
     .execute(&mut *tx)
     .await?;
-    if let (Some(until), true) = (until, written.published) {
+    if let (Some(until), true) = (lock.until, written.published) {
         let concerning = concerning(revocation.subject, revocation.id, revocation.at, revocation.trace);
-        written.notes.push(Note::lock(&concerning, LockType::Set, until, &names));
+        written.notes.push(Note::lock(&concerning, LockType::Set, until, &lock.scopes));
     }
     Ok(())
 }
@@ -95,14 +108,30 @@ fn concerning(subject: Uuid, revocation: Uuid, at: DateTime<Utc>, trace: Option<
     Concerning { id: Uuid::now_v7(), kind: SubjectKind::Identity, subject, revocation, at, trace }
 }
 
+/// Who was merged into this one and has a lock that nobody has ended.
+async fn merged_and_locked(tx: &mut PgConnection, subject: Uuid) -> Result<Vec<Uuid>> {
+    Ok(sqlx::query_scalar!(
+        "WITH RECURSIVE who AS (
+             SELECT id FROM directory.identities WHERE merged_into = $1
+             UNION SELECT i.id FROM who w JOIN directory.identities i ON i.merged_into = w.id)
+         SELECT DISTINCT l.subject_id FROM ledger.locks l JOIN who w ON w.id = l.subject_id WHERE l.ended_at IS NULL",
+        subject
+    )
+    .fetch_all(tx)
+    .await?)
+}
+
 impl Directory {
-    /// The locks of a subject that nobody has ended and whose time is not over, the last to end first.
+    /// The locks of a subject, and of whoever was merged into it, that nobody has ended and whose time is not over, the last to end
+    /// first.
     pub async fn locks(&self, subject: Uuid) -> Result<Vec<LockRow>> {
         Ok(sqlx::query_as!(
             LockRow,
-            "SELECT l.revocation, l.at, l.until, l.scopes, v.asked_by, v.reason
+            "WITH RECURSIVE who AS (
+                 SELECT $1::uuid AS id UNION SELECT i.id FROM who w JOIN directory.identities i ON i.merged_into = w.id)
+             SELECT l.revocation, l.at, l.until, l.scopes, v.asked_by, v.reason
              FROM ledger.locks l JOIN ledger.revocations v ON v.id = l.revocation
-             WHERE l.subject_id = $1 AND l.ended_at IS NULL AND l.until > clock_timestamp() ORDER BY l.until DESC",
+             WHERE l.subject_id IN (SELECT id FROM who) AND l.ended_at IS NULL AND l.until > clock_timestamp() ORDER BY l.until DESC",
             subject
         )
         .fetch_all(&self.pool)
@@ -110,7 +139,7 @@ impl Directory {
     }
 
     /// Carries out a request to unlock: from its instant on nothing that was locked before is. Finishes the request with how
-    /// many locks that ended.
+    /// many locks that ended, those of whoever was merged into the subject among them: nobody can name them any more.
     pub async fn unlock(&self, request: &Request, subject: Uuid, reason: Option<&str>) -> Result<()> {
         let mut tx = self.begin().await?;
         let mut written = Written { published: self.publishes(), ..Written::default() };
@@ -122,13 +151,21 @@ impl Directory {
             let scopes = locked.map(|(scope, _)| scope.clone()).chain([EVERYWHERE.to_owned()]);
             scopes.map(|scope| (scope, unlocked)).collect()
         };
-        cutoffs::join(&mut tx, written.joins(subject, SubjectKind::Identity), demands, None).await?;
+        let mut subjects = merged_and_locked(&mut tx, subject).await?;
+        subjects.push(subject);
+        let kinds = subjects.iter().map(|subject| (*subject, SubjectKind::Identity)).collect();
+        let mut joins = Joins::of(&mut tx, &kinds).await?;
+        for subject in &subjects {
+            joins.join(*subject, demands, None);
+        }
+        joins.write(&mut tx, written.published).await?;
+        written.subjects.extend(&subjects);
         let ended = sqlx::query!(
             "UPDATE ledger.locks l SET ended_at = $2, ending = 'cleared', ended_by = $3, end_reason = $4
              FROM ledger.revocations v
-             WHERE v.id = l.revocation AND l.subject_id = $1 AND l.ended_at IS NULL AND l.at <= $2
-             RETURNING l.revocation, l.until, l.scopes, v.trace",
-            subject,
+             WHERE v.id = l.revocation AND l.subject_id = ANY($1) AND l.ended_at IS NULL AND l.at <= $2
+             RETURNING l.revocation, l.subject_id, l.until, l.scopes, v.trace",
+            &subjects,
             at,
             request.asked_by,
             reason
@@ -137,7 +174,7 @@ impl Directory {
         .await?;
         if written.published {
             for lock in &ended {
-                let concerning = concerning(subject, lock.revocation, at, lock.trace.as_deref());
+                let concerning = concerning(lock.subject_id, lock.revocation, at, lock.trace.as_deref());
                 written.notes.push(Note::lock(&concerning, LockType::Cleared, lock.until, &lock.scopes));
             }
         }

@@ -9,8 +9,8 @@ use scim::Ids;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::Result;
 use crate::members::Stated;
+use crate::{Result, nesting};
 
 /// References that name no account of the source.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(crate) struct Removed {
 }
 
 /// What a call states with the accounts in place of names of theirs, and which references nobody is known by. Called before the group
-/// is locked: if there are some, the source's row is locked, so that nobody arrives between this look and the end of the
+/// is locked: if there are some, or groups that are none yet, the source's row is locked, so that nobody arrives between this look and the end of the
 /// transaction without being bound.
 pub(crate) async fn resolve<'a>(
     tx: &mut PgConnection,
@@ -45,8 +45,8 @@ pub(crate) async fn resolve<'a>(
     stated: &'a Stated,
 ) -> Result<(Cow<'a, Stated>, Unknown)> {
     let (mut unknown, mut aliases) = known_and_unknown(tx, source, stated).await?;
-    if !unknown.users.is_empty() {
-        // Each new account refers to its source, which this waits for and keeps out.
+    if !unknown.users.is_empty() || nesting::unknown(tx, source, &stated.groups).await? {
+        // Each new account or group refers to its source, which this waits for and keeps out.
         sqlx::query!("SELECT id FROM directory.sources WHERE name = $1 FOR UPDATE", source)
             .fetch_optional(&mut *tx)
             .await?;
@@ -143,7 +143,7 @@ pub(crate) async fn mark_removed(
                SELECT a.id FROM UNNEST($3::text[]) AS r JOIN directory.accounts a ON a.source = $2 AND a.native_id = r),
            out AS MATERIALIZED (
                SELECT m.account_id, m.counted FROM directory.memberships m
-               WHERE m.group_id = $1 AND m.present AND (EXISTS (SELECT FROM named n WHERE n.id = m.account_id)) <> $5),
+               WHERE m.group_id = $1 AND m.present AND (m.account_id IN (SELECT id FROM named)) <> $5),
            never AS (
                DELETE FROM directory.memberships m USING out o
                WHERE m.group_id = $1 AND m.account_id = o.account_id AND NOT o.counted RETURNING 1),
@@ -188,36 +188,22 @@ pub(crate) async fn delete(
     })
 }
 
-/// Takes out awaited users, and groups.
-pub(crate) async fn remove_references(tx: &mut PgConnection, group: Uuid, users: &Ids, groups: &Ids) -> Result<u64> {
-    let mut rows = 0;
-    if *users != Ids::none() {
-        let (references, but) = listed(users);
-        rows += sqlx::query!(
-            "DELETE FROM directory.pending_members p
-             WHERE p.group_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)) <> $3",
-            group,
-            &references,
-            but
-        )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+/// Takes out awaited users.
+pub(crate) async fn remove_awaited(tx: &mut PgConnection, group: Uuid, users: &Ids) -> Result<u64> {
+    if *users == Ids::none() {
+        return Ok(0);
     }
-    if *groups != Ids::none() {
-        let (references, but) = listed(groups);
-        rows += sqlx::query!(
-            "DELETE FROM directory.nested_groups n
-             WHERE n.parent_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = n.child_reference)) <> $3",
-            group,
-            &references,
-            but
-        )
-        .execute(tx)
-        .await?
-        .rows_affected();
-    }
-    Ok(rows)
+    let (references, but) = listed(users);
+    let done = sqlx::query!(
+        "DELETE FROM directory.pending_members p
+         WHERE p.group_id = $1 AND (EXISTS (SELECT FROM UNNEST($2::text[]) AS r WHERE r = p.reference)) <> $3",
+        group,
+        &references,
+        but
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// The ids, and whether all but these are meant.
@@ -228,37 +214,20 @@ fn listed(ids: &Ids) -> (Vec<String>, bool) {
     }
 }
 
-/// Stores members that are yet to come, and groups.
-pub(crate) async fn add_references(
-    tx: &mut PgConnection,
-    group: Uuid,
-    awaited: &[String],
-    nested: &[String],
-) -> Result<u64> {
-    let mut rows = 0;
-    if !nested.is_empty() {
-        rows += sqlx::query!(
-            "INSERT INTO directory.nested_groups (parent_id, child_reference) SELECT $1, r FROM UNNEST($2::text[]) AS r
-             ON CONFLICT DO NOTHING",
-            group,
-            nested
-        )
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+/// Stores members that are yet to come.
+pub(crate) async fn add_awaited(tx: &mut PgConnection, group: Uuid, awaited: &[String]) -> Result<u64> {
+    if awaited.is_empty() {
+        return Ok(0);
     }
-    if !awaited.is_empty() {
-        rows += sqlx::query!(
-            "INSERT INTO directory.pending_members (group_id, reference) SELECT $1, r FROM UNNEST($2::text[]) AS r
-             ON CONFLICT DO NOTHING",
-            group,
-            awaited
-        )
-        .execute(tx)
-        .await?
-        .rows_affected();
-    }
-    Ok(rows)
+    let done = sqlx::query!(
+        "INSERT INTO directory.pending_members (group_id, reference) SELECT $1, r FROM UNNEST($2::text[]) AS r
+         ON CONFLICT DO NOTHING",
+        group,
+        awaited
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Adds members that count at once. Returns those who were none; whoever a plan was to take out has never ceased to be one.
@@ -311,18 +280,17 @@ pub(crate) async fn insert_waiting(
     Ok(done.rows_affected())
 }
 
-/// How many members wait for these marks, and how many there were with them.
+/// How many people would be out of the group by what waits for these marks, and how many are in it, whether by a group within it or not.
 pub(crate) async fn weight(tx: &mut PgConnection, group: Uuid, marks: &[Uuid]) -> Result<(u64, u64)> {
     let row = sqlx::query!(
-        r#"SELECT (SELECT count(*) FROM directory.memberships WHERE waits_for = ANY($2)) AS "waiting!",
-                  count(*) FILTER (WHERE present OR waits_for = ANY($2) OR rejected_by IS NOT NULL) AS "members!"
-           FROM directory.memberships WHERE group_id = $1 AND counted"#,
+        r#"SELECT count(*) FILTER (WHERE NOT stays) AS "leaving!", count(*) AS "members!"
+           FROM directory.weigh_members($1, $2)"#,
         group,
         marks
     )
     .fetch_one(tx)
     .await?;
-    Ok((row.waiting.unsigned_abs(), row.members.unsigned_abs()))
+    Ok((row.leaving.unsigned_abs(), row.members.unsigned_abs()))
 }
 
 /// Lets what waits for `marks` wait for `instead`. Returns how many rows that are.

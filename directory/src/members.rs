@@ -9,9 +9,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::apply::{CHUNK, Cause};
+use crate::events::Arrival;
 use crate::group_plans::{self, OfGroup};
 use crate::settle::{MembershipChange, Touched, settle};
-use crate::{Directory, Result, fan_outs, identities, member_rows};
+use crate::{Directory, Result, fan_outs, identities, member_rows, nesting};
 
 /// One operation on the set of members. A member is named by its account's or group's native id at the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum MemberChange {
 }
 
 /// How many members one call may take from a group before a person has to agree.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupBrake {
     /// Of a call that replaces the set. Its scope is the group: a share of those who were in it.
     pub limits: Limits,
@@ -76,6 +77,19 @@ impl Stated {
         }
         let of = |nested| named.iter().filter(move |(_, n)| **n == nested).map(|(r, _)| (*r).to_owned()).collect();
         Self { users: of(false), groups: of(true), out }.settled()
+    }
+
+    /// What several calls state that name a few members each, none of them the same.
+    pub(crate) fn together<'a>(calls: impl Iterator<Item = &'a Self>) -> Self {
+        let mut all =
+            Self { users: Vec::new(), groups: Vec::new(), out: Selection { users: Ids::none(), groups: Ids::none() } };
+        for call in calls {
+            all.users.extend(call.users.iter().cloned());
+            all.groups.extend(call.groups.iter().cloned());
+            all.out.users = all.out.users.or(call.out.users.clone());
+            all.out.groups = all.out.groups.or(call.out.groups.clone());
+        }
+        all
     }
 
     /// The same, where some references are names of accounts by which they have come to be known (reference → native id).
@@ -131,6 +145,8 @@ pub(crate) struct Outcome {
     pub held: Option<Uuid>,
     /// More changes than one transaction may have are left for [`Directory::fan_out`].
     pub fans_out: bool,
+    /// Groups that went out of this one or came into it.
+    moved: Vec<Uuid>,
 }
 
 /// One call on one group, whose row is locked.
@@ -142,6 +158,8 @@ pub(crate) struct Call<'a> {
     pub group: &'a GroupView,
     /// As it was for those who lose it.
     pub lost: &'a GroupView,
+    /// How what is done to an account came, where not all of it came by one request.
+    pub arrived: Option<&'a HashMap<Uuid, Arrival>>,
 }
 
 /// (account, identity)
@@ -157,51 +175,80 @@ impl Call<'_> {
     ) -> Result<Outcome> {
         let (group, source) = (self.group.id, self.cause.source());
         let held_before = group_plans::held(tx, group).await?;
-        let long = self.brake.burst.min(CHUNK as u64);
-        let planned = match &stated.out.users {
-            Ids::AllBut(_) => true,
-            Ids::Only(ids) => ids.len() as u64 > long,
-        };
+        let named: Vec<String> = stated.groups.iter().chain(&unknown.groups).cloned().collect();
+        let mut groups_out = stated.out.groups.clone();
+        for stated_as_user in &unknown.groups {
+            groups_out.remove(stated_as_user);
+        }
+        let nested = nesting::Said::of(tx, group, &named, &groups_out).await?;
+        let planned = self.is_weighed(tx, stated, &nested).await?;
         let mut done = Outcome::default();
         let mut left: Vec<Pair> = Vec::new();
 
         if planned {
-            let back = member_rows::restore(tx, source, group, &stated.users).await?;
+            let back =
+                member_rows::restore(tx, source, group, &stated.users).await? + nested.restore(tx, group).await?;
             let holds = Uuid::now_v7();
             let gone = member_rows::mark_removed(tx, source, group, &stated.out.users, holds).await?;
-            done.changed |= back > 0 || gone.rows > 0;
-            if gone.waiting > 0 || held_before.is_some() {
+            let groups_gone = nested.mark(tx, group, holds).await?;
+            done.changed |= back > 0 || gone.rows > 0 || groups_gone.rows > 0;
+            let waiting = gone.waiting + groups_gone.waiting;
+            if waiting > 0 || held_before.is_some() {
                 let leaves = Uuid::now_v7();
-                let leaving = self.weigh(tx, holds, held_before, gone.waiting, leaves, &mut done).await?;
+                let leaving = self.weigh(tx, holds, held_before, waiting, leaves, &mut done).await?;
                 if leaving > CHUNK as u64 {
                     self.fan_out(tx, leaves, &mut done).await?;
                 } else if leaving > 0 {
                     left = fan_outs::take(tx, group, leaves).await?.left;
                 }
             }
-        } else if let Ids::Only(ids) = &stated.out.users
-            && !ids.is_empty()
-        {
-            let gone = member_rows::delete(tx, source, group, ids).await?;
-            done.changed |= gone.rows > 0;
-            left = gone.counted;
+        } else {
+            if let Ids::Only(ids) = &stated.out.users
+                && !ids.is_empty()
+            {
+                let gone = member_rows::delete(tx, source, group, ids).await?;
+                done.changed |= gone.rows > 0;
+                left = gone.counted;
+            }
+            let (rows, gone) = nested.delete(tx, group).await?;
+            done.changed |= rows > 0;
+            done.moved.extend(gone);
         }
-        let mut groups = stated.out.groups.clone();
-        for stated_as_user in &unknown.groups {
-            groups.remove(stated_as_user);
-        }
-        done.changed |= member_rows::remove_references(tx, group, &stated.out.users, &groups).await? > 0;
+        done.changed |= member_rows::remove_awaited(tx, group, &stated.out.users).await? > 0;
 
+        let (rows, come) = nesting::add(tx, source, group, &named).await?;
+        done.changed |= rows > 0;
+        done.moved.extend(come);
         let joined = self.join(tx, stated, unknown, left.len(), &mut done).await?;
         if let Some(plan) = held_before.filter(|_| !planned) {
             group_plans::supersede_if_over(tx, source, plan).await?;
         }
-        self.tell(tx, &left, &joined).await?;
+        let mut told = Touched { nested: !done.moved.is_empty(), ..Touched::default() };
+        if told.nested {
+            nesting::lock(tx, source).await?;
+            let reached = nesting::reach(tx, self.cause, group, &done.moved).await?;
+            done.fans_out |= reached.is_none();
+            told.reached = reached.unwrap_or_default();
+        }
+        self.tell(tx, &left, &joined, told).await?;
         Ok(done)
     }
 
-    /// Whether what the call takes away goes through: then it waits for `leaves`, and how many that are is returned; else a
-    /// plan holds it. What an earlier plan of the group holds is weighed anew with it.
+    /// Whether what the call takes away is weighed: it replaces the set, or its list is long. A group that goes is as long as there
+    /// are people in it.
+    async fn is_weighed(&self, tx: &mut PgConnection, stated: &Stated, nested: &nesting::Said) -> Result<bool> {
+        let long = self.brake.burst.min(CHUNK as u64);
+        let replaces = match &stated.out.users {
+            Ids::AllBut(_) => true,
+            Ids::Only(ids) => ids.len() as u64 > long,
+        };
+        let groups = nested.takes_out()
+            && (matches!(stated.out.groups, Ids::AllBut(_)) || nested.reaches_more_than(tx, long).await?);
+        Ok(replaces || groups)
+    }
+
+    /// Whether what the call takes away goes through: then it waits for `leaves`, and how many that are is returned, and groups are
+    /// out; else a plan holds it. What an earlier plan of the group holds is weighed anew with it.
     async fn weigh(
         &self,
         tx: &mut PgConnection,
@@ -219,6 +266,7 @@ impl Call<'_> {
             if let Some(plan) = held_before {
                 group_plans::supersede(tx, self.cause.source(), plan).await?;
             }
+            done.moved.extend(nesting::release(tx, &marks).await?);
             return member_rows::mark(tx, &marks, leaves).await;
         }
         // The same set said again is no new plan.
@@ -248,8 +296,7 @@ impl Call<'_> {
         done: &mut Outcome,
     ) -> Result<Vec<Pair>> {
         let (group, source) = (self.group.id, self.cause.source());
-        let nested: Vec<String> = stated.groups.iter().chain(&unknown.groups).cloned().collect();
-        done.changed |= member_rows::add_references(tx, group, &unknown.users, &nested).await? > 0;
+        done.changed |= member_rows::add_awaited(tx, group, &unknown.users).await? > 0;
         if stated.users.is_empty() {
             return Ok(Vec::new());
         }
@@ -276,20 +323,31 @@ impl Call<'_> {
         fan_outs::begin(tx, self.cause, id, self.group.id, self.lost.privileged).await
     }
 
-    async fn tell(&self, tx: &mut PgConnection, left: &[Pair], joined: &[Pair]) -> Result<()> {
-        if !left.is_empty() && !joined.is_empty() {
-            // Both at once and in order, so that two calls never wait for each other in a circle.
-            let all: Vec<Uuid> = left.iter().chain(joined).map(|(_, identity)| *identity).collect();
+    /// `told` are those whom it reaches that groups have moved.
+    async fn tell(&self, tx: &mut PgConnection, left: &[Pair], joined: &[Pair], told: Touched) -> Result<()> {
+        let parts = [left, joined, &told.reached];
+        if parts.iter().filter(|pairs| !pairs.is_empty()).count() > 1 {
+            if !told.nested {
+                nesting::keep(tx, self.cause.source()).await?;
+            }
+            // All at once and in order, so that two calls never wait for each other in a circle.
+            let all: Vec<Uuid> = parts.into_iter().flatten().map(|(_, identity)| *identity).collect();
             identities::lock(tx, &all).await?;
         }
         for (pairs, group, added) in [(left, self.lost, false), (joined, self.group, true)] {
-            tell(tx, self.directory, self.cause, pairs, group, added).await?;
+            let of = |(account, identity): &Pair| Some((*identity, self.arrived?.get(account)?.clone()));
+            let arrivals = pairs.iter().filter_map(of).collect();
+            let touched = Touched { nested: told.nested, arrivals, ..Touched::default() };
+            tell(tx, self.directory, self.cause, pairs, group, added, touched).await?;
+        }
+        if !told.reached.is_empty() {
+            settle(tx, &self.directory.sources, self.cause, told).await?;
         }
         Ok(())
     }
 }
 
-/// Writes the events of those who joined or left, at most [`CHUNK`].
+/// Writes the events of those who joined or left, at most [`CHUNK`]. `touched`: what else is known of this transaction.
 pub(crate) async fn tell(
     tx: &mut PgConnection,
     directory: &Directory,
@@ -297,6 +355,7 @@ pub(crate) async fn tell(
     pairs: &[Pair],
     group: &GroupView,
     added: bool,
+    touched: Touched,
 ) -> Result<()> {
     if pairs.is_empty() {
         return Ok(());
@@ -304,9 +363,9 @@ pub(crate) async fn tell(
     let cause = Cause { class: cause.class.max(Class::of_plan(pairs.len())), ..cause.clone() };
     let memberships = pairs
         .iter()
-        .map(|(_, identity)| MembershipChange { identity: *identity, group: group.clone(), added })
+        .map(|&(account, identity)| MembershipChange { identity, account, group: group.clone(), added, direct: true })
         .collect();
-    settle(tx, &directory.sources, &cause, Touched { memberships, ..Touched::default() }).await?;
+    settle(tx, &directory.sources, &cause, Touched { memberships, ..touched }).await?;
     Ok(())
 }
 

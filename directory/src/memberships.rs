@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::DateTime;
-use lifecycle::{AccountFacts, Context, EventType, GroupView, SubjectKind};
-use serde_json::json;
+use lifecycle::{AccountFacts, Context, EventType, GroupFacts, GroupView, SubjectKind};
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ pub(crate) async fn replace(
     directory: &Directory,
     cause: &Cause,
     wanted: &[Wanted<'_>],
-    mode: Mode,
+    mode: Mode<'_>,
 ) -> Result<Vec<MembershipChange>> {
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -36,10 +36,13 @@ pub(crate) async fn replace(
     let names: BTreeSet<&String> = wanted.iter().flat_map(|w| w.groups).collect();
     let groups = ensure(tx, directory, cause, &names).await?;
     let accounts: Vec<Uuid> = wanted.iter().map(|w| w.account).collect();
+    // Joined, not looked for in the array: a rehearsal fills these tables in a transaction that no statistics know of, and each row
+    // that it reads would be compared with each account.
     let rows = sqlx::query!(
         "SELECT m.group_id, m.account_id, m.present, g.display_name, g.privileged
-         FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-         WHERE m.account_id = ANY($1) AND g.source = $2 ORDER BY m.group_id, m.account_id FOR UPDATE OF m",
+         FROM (SELECT DISTINCT a AS account_id FROM UNNEST($1::uuid[]) AS a) AS w
+         JOIN directory.memberships m ON m.account_id = w.account_id JOIN directory.groups g ON g.id = m.group_id
+         WHERE g.source = $2 ORDER BY m.group_id, m.account_id FOR UPDATE OF m",
         &accounts,
         cause.source()
     )
@@ -52,13 +55,19 @@ pub(crate) async fn replace(
     let there: HashSet<(Uuid, Uuid)> = rows.iter().map(|r| (r.group_id, r.account_id)).collect();
     let by_id: HashMap<Uuid, &GroupView> = groups.values().map(|g| (g.id, g)).collect();
     let mut changes = Vec::new();
-    let emit = mode != Mode::Safe { baseline: true };
+    let emit = !matches!(mode, Mode::Safe { baseline: true });
 
     let added: Vec<(Uuid, Uuid)> = desired.difference(&there).copied().collect();
-    insert(tx, &added).await?;
+    insert_new(tx, &added).await?;
     set_present(tx, &desired.intersection(&held).copied().collect::<Vec<_>>(), true).await?;
     for (group, account) in added.iter().filter(|_| emit) {
-        changes.push(MembershipChange { identity: identity[account], group: by_id[group].clone(), added: true });
+        changes.push(MembershipChange {
+            identity: identity[account],
+            account: *account,
+            group: by_id[group].clone(),
+            added: true,
+            direct: true,
+        });
     }
     let (mut waits, mut gone) = (Vec::new(), Vec::new());
     for row in rows.iter().filter(|r| r.present && !desired.contains(&(r.group_id, r.account_id))) {
@@ -69,7 +78,13 @@ pub(crate) async fn replace(
         }
         gone.push(pair);
         let group = GroupView { id: row.group_id, name: row.display_name.clone(), privileged: row.privileged };
-        changes.push(MembershipChange { identity: identity[&row.account_id], group, added: false });
+        changes.push(MembershipChange {
+            identity: identity[&row.account_id],
+            account: row.account_id,
+            group,
+            added: false,
+            direct: true,
+        });
     }
     set_present(tx, &waits, false).await?;
     delete(tx, &gone).await?;
@@ -84,16 +99,53 @@ async fn ensure(
     names: &BTreeSet<&String>,
 ) -> Result<BTreeMap<String, GroupView>> {
     let names: Vec<String> = names.iter().map(|n| (*n).clone()).collect();
-    let privileged: Vec<bool> = names.iter().map(|n| directory.sources.is_privileged(n)).collect();
+    let named: Vec<GroupFacts> = names.iter().map(|name| nothing_but(name)).collect();
+    create_groups(tx, directory, cause, &named.iter().collect::<Vec<_>>()).await?;
+    return_vanished(tx, directory, cause, &names).await?;
+    let all = sqlx::query!(
+        "SELECT id, native_id, display_name, privileged FROM directory.groups WHERE source = $1 AND native_id = ANY($2)",
+        cause.source(),
+        &names
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(all
+        .into_iter()
+        .map(|g| (g.native_id, GroupView { id: g.id, name: g.display_name, privileged: g.privileged }))
+        .collect())
+}
+
+/// What is known of a group that only its members name.
+fn nothing_but(name: &str) -> GroupFacts {
+    GroupFacts { native_id: name.to_owned(), external_id: None, display_name: name.to_owned(), attributes: json!({}) }
+}
+
+/// Creates those of these groups that are not there yet. Says how many.
+pub(crate) async fn create_groups(
+    tx: &mut PgConnection,
+    directory: &Directory,
+    cause: &Cause,
+    groups: &[&GroupFacts],
+) -> Result<usize> {
+    if groups.is_empty() {
+        return Ok(0);
+    }
+    let names: Vec<String> = groups.iter().map(|g| g.display_name.clone()).collect();
+    let attributes: Vec<Value> = groups.iter().map(|g| g.attributes.clone()).collect();
+    let privileged: Vec<bool> =
+        groups.iter().map(|g| directory.sources.is_privileged(&g.display_name, &g.attributes)).collect();
     let created = sqlx::query!(
-        r#"INSERT INTO directory.groups (source, native_id, display_name, privileged, content_hash, version, last_bulk, recorded_at)
-           SELECT $1, d.name, d.name, d.privileged, ''::bytea, 1, 1, clock_timestamp()
-           FROM UNNEST($2::text[], $3::bool[]) AS d(name, privileged) ORDER BY d.name
+        r#"INSERT INTO directory.groups
+               (source, native_id, display_name, privileged, attributes, content_hash, version, last_bulk, recorded_at)
+           SELECT $1, d.name, d.name, d.privileged, d.attributes, ''::bytea, 1, 1, clock_timestamp()
+           FROM UNNEST($2::text[], $3::bool[], $4::jsonb[]) AS d(name, privileged, attributes)
+           WHERE NOT EXISTS (SELECT FROM directory.groups g WHERE g.source = $1 AND g.native_id = d.name) ORDER BY d.name
            ON CONFLICT (source, native_id) DO NOTHING
            RETURNING id, display_name, privileged, recorded_at"#,
         cause.source(),
         &names,
-        &privileged
+        &privileged,
+        &attributes
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -117,18 +169,7 @@ async fn ensure(
         stamped.extend(events::stamp(&mut head, vec![draft], cause.class, group.recorded_at));
     }
     events::append(tx, cause, &stamped).await?;
-    return_vanished(tx, directory, cause, &names).await?;
-    let all = sqlx::query!(
-        "SELECT id, native_id, display_name, privileged FROM directory.groups WHERE source = $1 AND native_id = ANY($2)",
-        cause.source(),
-        &names
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(all
-        .into_iter()
-        .map(|g| (g.native_id, GroupView { id: g.id, name: g.display_name, privileged: g.privileged }))
-        .collect())
+    Ok(created.len())
 }
 
 /// Groups that had vanished and are named again are there again, as the same ones.
@@ -194,14 +235,16 @@ pub(crate) async fn bind_pending(
         .filter(|b| told.insert((b.group_id, waiting[&b.reference].0)))
         .map(|b| MembershipChange {
             identity: waiting[&b.reference].1,
+            account: waiting[&b.reference].0,
             group: GroupView { id: b.group_id, name: b.display_name, privileged: b.privileged },
             added: true,
+            direct: true,
         })
         .collect())
 }
 
 /// Takes a user who was deleted for good out of every group, so that coming back is not a way back into them. While the
-/// deletion is `held`, the loss of privileged groups waits with it.
+/// deletion is `held`, the loss of privileged groups waits with it, and of those within them.
 pub(crate) async fn leave_all(
     tx: &mut PgConnection,
     account: Uuid,
@@ -212,7 +255,7 @@ pub(crate) async fn leave_all(
     if held {
         groups = sqlx::query_scalar!(
             "UPDATE directory.memberships m SET present = false, rejected_by = NULL FROM directory.groups g
-             WHERE m.account_id = $1 AND g.id = m.group_id AND g.privileged AND m.counted
+             WHERE m.account_id = $1 AND g.id = m.group_id AND directory.confers_privilege(g.id) AND m.counted
                AND (m.present OR m.rejected_by IS NOT NULL) RETURNING g.id",
             account
         )
@@ -221,7 +264,7 @@ pub(crate) async fn leave_all(
     }
     let lost = sqlx::query!(
         "DELETE FROM directory.memberships m USING directory.groups g
-         WHERE m.account_id = $1 AND g.id = m.group_id AND NOT ($2 AND g.privileged AND m.counted)
+         WHERE m.account_id = $1 AND g.id = m.group_id AND NOT ($2 AND directory.confers_privilege(g.id) AND m.counted)
          RETURNING g.id, g.display_name, g.privileged, m.counted",
         account,
         held
@@ -236,8 +279,10 @@ pub(crate) async fn leave_all(
         .filter(|g| g.counted)
         .map(|g| MembershipChange {
             identity,
+            account,
             group: GroupView { id: g.id, name: g.display_name, privileged: g.privileged },
             added: false,
+            direct: true,
         })
         .collect())
 }
@@ -278,6 +323,23 @@ pub(crate) async fn insert(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> Res
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().filter(|r| r.new).map(|r| (r.group_id, r.account_id)).collect())
+}
+
+/// Adds pairs that were not there a moment ago, at half the cost. Should one have come meanwhile, the transaction is done again.
+async fn insert_new(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)]) -> Result<()> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let (groups, accounts) = split(pairs);
+    sqlx::query!(
+        "INSERT INTO directory.memberships (group_id, account_id, present, counted)
+         SELECT g, a, true, true FROM UNNEST($1::uuid[], $2::uuid[]) AS d(g, a) ORDER BY g, a",
+        &groups,
+        &accounts
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn set_present(tx: &mut PgConnection, pairs: &[(Uuid, Uuid)], present: bool) -> Result<()> {

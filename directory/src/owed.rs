@@ -9,7 +9,7 @@ use crate::{Directory, Request, Result, requests};
 /// What one downstream owes about one subject.
 #[derive(Debug, Clone, Serialize)]
 pub struct OwedRow {
-    /// Of this subject at this downstream; the same as long as there are both.
+    /// Of this subject, or of this errand, at this downstream; the same as long as there are both.
     pub id: Uuid,
     pub subject: Uuid,
     /// `identity`, or what else can have sessions.
@@ -17,6 +17,9 @@ pub struct OwedRow {
     #[serde(rename = "userName")]
     pub user_name: Option<String>,
     pub downstream: String,
+    /// What is owed, where that is no end of sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// `stuck`: trying again alone will not help.
     pub state: String,
     /// When the oldest of what is waited for was asked for; of a stuck sweep, since when it is refused.
@@ -59,20 +62,25 @@ impl Directory {
         let (after_at, after_id) = after.unzip();
         Ok(sqlx::query_as!(
             OwedRow,
-            r#"SELECT o.id AS "id!", o.subject_id AS subject, s.kind, i.user_name AS "user_name?", o.downstream,
-                      CASE WHEN o.stuck_since IS NULL THEN 'owed' ELSE 'stuck' END AS "state!", o.since AS "since!", o.attempts,
-                      greatest(o.due_at, o.leased_until) AS next_try, o.last_error, o.stuck_since
-               FROM (SELECT d.*, md5(d.subject_id::text || ' ' || d.downstream)::uuid AS id,
+            r#"SELECT o.id AS "id!", o.subject_id AS "subject!", coalesce(s.kind, 'identity') AS "kind!",
+                      i.user_name AS "user_name?", o.downstream AS "downstream!", o.action,
+                      CASE WHEN o.stuck_since IS NULL THEN 'owed' ELSE 'stuck' END AS "state!", o.since AS "since!",
+                      o.attempts AS "attempts!", greatest(o.due_at, o.leased_until) AS next_try, o.last_error, o.stuck_since
+               FROM (SELECT md5(d.subject_id::text || ' ' || d.downstream)::uuid AS id, d.subject_id, d.downstream,
+                            NULL::text AS action, d.attempts, d.due_at, d.leased_until, d.last_error, d.stuck_since,
                             coalesce((SELECT min(v.at) FROM ledger.revocations v WHERE v.id = ANY(d.waiting)),
                                      CASE WHEN d.wanted = d.delivered THEN d.stuck_since END,
                                      (SELECT c.changed_at FROM ledger.cutoff_subjects c WHERE c.subject_id = d.subject_id),
                                      d.stuck_since) AS since
                      FROM working.deliveries d
-                     WHERE (d.wanted <> d.delivered OR cardinality(d.waiting) > 0 OR d.stuck_since IS NOT NULL)
-                       AND (NOT $1 OR d.stuck_since IS NOT NULL)) o
-               JOIN ledger.cutoff_subjects s ON s.subject_id = o.subject_id
+                     WHERE d.wanted <> d.delivered OR cardinality(d.waiting) > 0 OR d.stuck_since IS NOT NULL
+                     UNION ALL
+                     SELECT md5(e.decision::text || ' ' || e.action || ' ' || e.downstream)::uuid, e.subject_id, e.downstream,
+                            e.action, e.attempts, e.due_at, e.leased_until, e.last_error, e.stuck_since, v.at
+                     FROM ledger.errands e JOIN ledger.revocations v ON v.id = e.revocation WHERE e.due_at IS NOT NULL) o
+               LEFT JOIN ledger.cutoff_subjects s ON s.subject_id = o.subject_id
                LEFT JOIN directory.identities i ON i.id = o.subject_id
-               WHERE ($2::timestamptz IS NULL OR (o.since, o.id) > ($2, $3)) AND ($4::uuid IS NULL OR o.id = $4)
+               WHERE (NOT $1 OR o.stuck_since IS NOT NULL) AND ($2::timestamptz IS NULL OR (o.since, o.id) > ($2, $3)) AND ($4::uuid IS NULL OR o.id = $4)
                ORDER BY o.since, o.id LIMIT $5"#,
             stuck,
             after_at,
@@ -84,11 +92,11 @@ impl Directory {
         .await?)
     }
 
-    /// Makes what a request names due at once, and finishes the request with how often it had failed by then. What is being
-    /// tried at this very moment is left to whoever does.
+    /// Makes all that a downstream owes about a subject due at once, and finishes the request with how often it had
+    /// failed by then. What is being tried at this very moment is left to whoever does.
     pub async fn retry_owed(&self, request: &Request, subject: Uuid, downstream: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        let attempts = sqlx::query_scalar!(
+        let delivery = sqlx::query_scalar!(
             "UPDATE working.deliveries SET due_at = clock_timestamp()
              WHERE subject_id = $1 AND downstream = $2
                AND (wanted <> delivered OR cardinality(waiting) > 0 OR stuck_since IS NOT NULL) RETURNING attempts",
@@ -97,6 +105,15 @@ impl Directory {
         )
         .fetch_optional(&mut *tx)
         .await?;
+        let errands = sqlx::query_scalar!(
+            "UPDATE ledger.errands SET due_at = clock_timestamp()
+             WHERE subject_id = $1 AND downstream = $2 AND due_at IS NOT NULL RETURNING attempts",
+            subject,
+            downstream
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let attempts = delivery.into_iter().chain(errands).max();
         // Nothing owed is no failure: it was answered since somebody asked.
         let result = serde_json::json!({"downstream": downstream, "owed": attempts.is_some(), "attempts": attempts});
         requests::finish(&mut tx, request.id, true, &result).await?;

@@ -6,6 +6,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::locks::LockRow;
+use crate::shortenings::ShorteningRow;
 use crate::{Directory, Result};
 
 /// An identity in a list; the public form.
@@ -63,13 +64,18 @@ pub struct IdentityDetail {
     pub groups: Vec<String>,
     /// Locks that are in force.
     pub locks: Vec<LockRow>,
-    /// Receipts of the latest revocation.
+    /// Sessions that end later.
+    pub shortened: Vec<ShorteningRow>,
+    /// Receipts of the latest revocation; one by which somebody is only told comes after all others.
     pub receipts: Vec<ReceiptRow>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ReceiptRow {
     pub downstream: String,
+    /// What it is of, where that is no end of sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     pub state: String,
     pub ended: i32,
     pub resurrected: i32,
@@ -157,22 +163,24 @@ impl Directory {
     pub async fn identity_detail(&self, id: Uuid) -> Result<Option<IdentityDetail>> {
         let Some(identity) = self.identities_by_id(&[id]).await?.pop() else { return Ok(None) };
         let groups = sqlx::query_scalar!(
-            "SELECT DISTINCT g.display_name FROM directory.memberships m JOIN directory.groups g ON g.id = m.group_id
-             JOIN directory.accounts a ON a.id = m.account_id WHERE a.identity_id = $1 AND m.counted ORDER BY 1",
+            "SELECT DISTINCT g.display_name FROM directory.effective_memberships m JOIN directory.groups g ON g.id = m.group_id
+             JOIN directory.accounts a ON a.id = m.account_id WHERE a.identity_id = $1 ORDER BY 1",
             id
         )
         .fetch_all(&self.pool)
         .await?;
         let receipts = sqlx::query_as!(
             ReceiptRow,
-            "SELECT downstream, state, ended, resurrected FROM ledger.receipts WHERE revocation =
-                 (SELECT id FROM ledger.revocations WHERE subject_id = $1 ORDER BY at DESC LIMIT 1) ORDER BY downstream",
+            r#"SELECT downstream AS "downstream!", action, state AS "state!", ended AS "ended!", resurrected AS "resurrected!"
+               FROM ledger.answers WHERE revocation =
+                   (SELECT id FROM ledger.revocations WHERE subject_id = $1 ORDER BY actions = '{notify}', at DESC LIMIT 1)
+                 AND (action IS NOT NULL OR state <> 'owed') ORDER BY downstream, action NULLS FIRST"#,
             id
         )
         .fetch_all(&self.pool)
         .await?;
-        let (why, locks) = (why(&identity), self.locks(id).await?);
-        Ok(Some(IdentityDetail { identity, why, groups, locks, receipts }))
+        let (why, locks, shortened) = (why(&identity), self.locks(id).await?, self.shortenings(id).await?);
+        Ok(Some(IdentityDetail { identity, why, groups, locks, shortened, receipts }))
     }
 
     async fn with_accounts(&self, rows: Vec<Raw>) -> Result<Vec<IdentityRow>> {

@@ -55,10 +55,11 @@ pub(crate) async fn describe(
     let groups: Vec<Option<Uuid>> = items.iter().map(|i| i.group).collect();
     let counted: Vec<Option<String>> = items.iter().map(|i| i.counted.clone()).collect();
     let facts: Vec<Option<String>> = items.iter().map(|i| i.fact.clone()).collect();
+    let inherited: Vec<bool> = items.iter().map(|i| i.inherited).collect();
     let rows = sqlx::query!(
         r#"WITH privileged AS MATERIALIZED (
                SELECT a.identity_id, array_agg(DISTINCT g.display_name ORDER BY g.display_name) AS groups
-               FROM directory.groups g JOIN directory.memberships m ON m.group_id = g.id AND m.counted
+               FROM directory.groups g JOIN directory.effective_memberships m ON m.group_id = g.id
                JOIN directory.accounts a ON a.id = m.account_id WHERE g.privileged GROUP BY 1)
            SELECT i.class AS "class!", coalesce(i.counted, 'member') AS "from!", coalesce(i.fact, 'no member') AS "to!",
                CASE WHEN i.group_id IS NOT NULL THEN 'stated' WHEN a.tombstone = 'out_of_scope' THEN 'missing'
@@ -68,10 +69,12 @@ pub(crate) async fn describe(
                g.display_name AS "group?", coalesce(g.privileged, false) AS "group_privileged!",
                coalesce(p.groups, '{}') AS "privileged_groups!",
                CASE WHEN i.group_id IS NULL THEN a.fact = i.fact
+                    WHEN i.inherited THEN EXISTS (SELECT FROM directory.nested_groups n
+                                                  WHERE n.parent_id = i.group_id AND n.waits_for IS NOT NULL)
                     ELSE NOT EXISTS (SELECT FROM directory.memberships m
                                      WHERE m.group_id = i.group_id AND m.account_id = i.account_id AND m.present) END AS "stands!"
-           FROM UNNEST($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[])
-               WITH ORDINALITY AS i(class, account_id, group_id, counted, fact, n)
+           FROM UNNEST($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $8::bool[])
+               WITH ORDINALITY AS i(class, account_id, group_id, counted, fact, inherited, n)
            JOIN directory.accounts a ON a.id = i.account_id
            JOIN directory.identities d ON d.id = a.identity_id
            LEFT JOIN directory.groups g ON g.id = i.group_id
@@ -86,7 +89,8 @@ pub(crate) async fn describe(
         &counted as &[Option<String>],
         &facts as &[Option<String>],
         i64::from(after),
-        i64::from(limit)
+        i64::from(limit),
+        &inherited
     )
     .fetch_all(tx)
     .await?;

@@ -163,7 +163,7 @@ impl Directory {
         limit: i64,
     ) -> Result<(Vec<Difference>, Option<i32>)> {
         let items = sqlx::query!(
-            "SELECT ordinal, class, account_id, group_id, counted, fact FROM directory.plan_items
+            "SELECT ordinal, class, account_id, group_id, counted, fact, inherited FROM directory.plan_items
              WHERE plan_id = $1 AND ordinal > $2 ORDER BY ordinal LIMIT $3",
             plan,
             after,
@@ -178,6 +178,7 @@ impl Directory {
             group: i.group_id,
             counted: i.counted,
             fact: i.fact,
+            inherited: i.inherited,
         });
         Ok((differences.collect(), last))
     }

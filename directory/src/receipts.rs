@@ -54,17 +54,19 @@ impl Note {
             actions: of.actions,
             downstreams: of.downstreams,
         };
-        let body = receipt::requested(&concerning, &order);
-        Note { id: concerning.id, subject: of.subject, body, trace: of.trace.map(str::to_owned) }
+        Self::of(&concerning, receipt::requested(&concerning, &order))
     }
 }
 
 impl Note {
-    /// That a lock began or ended.
-    pub(crate) fn lock(concerning: &Concerning<'_>, what: LockType, until: DateTime<Utc>, scopes: &[String]) -> Self {
-        let body = lock::record(concerning, what, until, scopes);
+    pub(crate) fn of(concerning: &Concerning<'_>, body: String) -> Self {
         let trace = concerning.trace.map(str::to_owned);
         Note { id: concerning.id, subject: concerning.subject, body, trace }
+    }
+
+    /// That a lock began or ended.
+    pub(crate) fn lock(concerning: &Concerning<'_>, what: LockType, until: DateTime<Utc>, scopes: &[String]) -> Self {
+        Self::of(concerning, lock::record(concerning, what, until, scopes))
     }
 }
 
@@ -119,6 +121,7 @@ async fn standing(tx: &mut PgConnection, downstream: &str, revocations: &[Uuid])
             let bad = |table, column| Error::Inconsistent { table, column, row: r.id.to_string() };
             let receipt = match &r.state {
                 Some(state) => Some(Receipt {
+                    action: None,
                     state: ReceiptState::parse(state).ok_or_else(|| bad("receipts", "state"))?,
                     found: r.found.unwrap_or_default(),
                     ended: r.ended.unwrap_or_default(),
@@ -126,6 +129,7 @@ async fn standing(tx: &mut PgConnection, downstream: &str, revocations: &[Uuid])
                     applied_at: r.applied_at,
                     verified_at: r.verified_at,
                     settled_at: r.settled_at,
+                    handed_over_at: None,
                 }),
                 None => None,
             };
@@ -146,7 +150,9 @@ fn steps(downstream: &str, before: &HashMap<Uuid, Standing>, after: &HashMap<Uui
             let at = match step {
                 ReceiptType::Verified => receipt.verified_at,
                 ReceiptType::Settled => receipt.settled_at,
-                ReceiptType::Requested | ReceiptType::Resurrected | ReceiptType::Stuck => None,
+                ReceiptType::Requested | ReceiptType::Resurrected | ReceiptType::HandedOver | ReceiptType::Stuck => {
+                    None
+                }
             };
             let concerning = Concerning {
                 id: Uuid::now_v7(),
@@ -156,8 +162,7 @@ fn steps(downstream: &str, before: &HashMap<Uuid, Standing>, after: &HashMap<Uui
                 at: at.unwrap_or(now),
                 trace: standing.trace.as_deref(),
             };
-            let body = receipt::step(&concerning, step, downstream, receipt);
-            notes.push(Note { id: concerning.id, subject: standing.subject, body, trace: standing.trace.clone() });
+            notes.push(Note::of(&concerning, receipt::step(&concerning, step, downstream, receipt)));
         }
     }
     notes

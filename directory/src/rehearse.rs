@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lifecycle::brake::Counts;
-use lifecycle::{AccountFacts, Standing};
+use lifecycle::{AccountFacts, GroupFacts, Standing};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::accounts;
 use crate::apply::{Applied, CHUNK, Cause, Mode, observe};
+use crate::listed::{self, Moment};
 use crate::plan_items::{PlanItem, describe};
 use crate::roll::Roll;
 use crate::runs::{absent, count, differences, due, pass};
@@ -26,6 +27,8 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
 pub struct Rehearsal<'a> {
     /// How many pages it has.
     pub pages: i32,
+    /// The groups that the source has.
+    pub groups: &'a [GroupFacts],
     pub roll: &'a Roll,
     /// What it means to be missing from it; `None`: nothing.
     pub absence: Option<Standing>,
@@ -101,6 +104,9 @@ async fn weigh(
 ) -> Result<Weighed> {
     let source = cause.source();
     let mut applied = Applied::default();
+    for groups in rehearsal.groups.chunks(CHUNK) {
+        listed::store(tx, directory, cause, groups, Moment::BeforePeople).await?;
+    }
     for page in 1..=rehearsal.pages {
         for chunk in staged(tx, source, page).await?.chunks(CHUNK) {
             let ids: Vec<String> = chunk.iter().map(|a| a.native_id.clone()).collect();

@@ -64,7 +64,7 @@ impl Directory {
         };
         let made = if let (Some(group), None) = (&group, &head) {
             let waiting = member_rows::weight(&mut tx, group.id, &[plan]).await?.0;
-            if waiting == 0 {
+            if !group_plans::waits(&mut tx, plan).await? {
                 group_plans::supersede(&mut tx, source, plan).await?;
                 None
             } else {

@@ -24,6 +24,10 @@ pub enum RequestKind {
     Look,
     Lock,
     Unlock,
+    /// Of everybody in a group.
+    RevokeGroup,
+    ApproveHold,
+    RejectHold,
 }
 
 impl RequestKind {
@@ -41,6 +45,9 @@ impl RequestKind {
             RequestKind::Look => "look",
             RequestKind::Lock => "lock",
             RequestKind::Unlock => "unlock",
+            RequestKind::RevokeGroup => "revoke_group",
+            RequestKind::ApproveHold => "approve_hold",
+            RequestKind::RejectHold => "reject_hold",
         }
     }
 }

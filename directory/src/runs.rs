@@ -36,12 +36,39 @@ pub(crate) struct Difference {
     pub group: Option<Uuid>,
     pub counted: Option<String>,
     pub fact: Option<String>,
+    /// A member by a group within the group, who leaves when that group does.
+    pub inherited: bool,
 }
 
 impl Directory {
     pub async fn start_run(&self, run: Uuid, source: &str) -> Result<()> {
         sqlx::query!("INSERT INTO working.runs (id, source) VALUES ($1, $2)", run, source).execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Whether the run before this one was read to its end and stored, held or not.
+    pub async fn follows_whole(&self, source: &str, run: Uuid) -> Result<bool> {
+        let outcome = sqlx::query_scalar!(
+            "SELECT outcome FROM working.runs WHERE source = $1 AND id <> $2 ORDER BY started_at DESC LIMIT 1",
+            source,
+            run
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(matches!(outcome.flatten().as_deref(), Some("complete" | "held")))
+    }
+
+    /// Whether a plan of the source was decided since its checkpoint was written, or so shortly before that it may not have been
+    /// worked off by then.
+    pub async fn decided_since(&self, fence: &Fence) -> Result<bool> {
+        let decided = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM directory.plans p JOIN working.checkpoints c USING (source)
+                              WHERE p.source = $1 AND p.decided_at >= c.written_at - interval '1 hour') AS "decided!""#,
+            fence.source
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(decided)
     }
 
     pub async fn end_run(
@@ -302,6 +329,7 @@ pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<V
             group: None,
             counted: Some(a.counted),
             fact: Some(a.fact),
+            inherited: false,
         })
         .collect();
     all.extend(members.into_iter().map(|m| Difference {
@@ -310,6 +338,7 @@ pub(crate) async fn differences(tx: &mut PgConnection, source: &str) -> Result<V
         group: Some(m.group_id),
         counted: None,
         fact: None,
+        inherited: false,
     }));
     Ok(all)
 }
@@ -321,10 +350,10 @@ pub(crate) async fn release(
     cause: &Cause,
     items: &[Difference],
 ) -> Result<(usize, usize)> {
-    let groups: Vec<Uuid> = items.iter().filter_map(|d| d.group).collect();
-    let accounts: Vec<Uuid> = items.iter().filter(|d| d.group.is_some()).map(|d| d.account).collect();
-    let lost_privileged: Vec<bool> =
-        items.iter().filter(|d| d.group.is_some()).map(|d| d.class == "privileged-loss").collect();
+    let members: Vec<&Difference> = items.iter().filter(|d| d.group.is_some() && !d.inherited).collect();
+    let groups: Vec<Uuid> = members.iter().filter_map(|d| d.group).collect();
+    let accounts: Vec<Uuid> = members.iter().map(|d| d.account).collect();
+    let lost_privileged: Vec<bool> = members.iter().map(|d| d.class == "privileged-loss").collect();
     // As a call on the group does, so that the two do not meet half-way.
     sqlx::query!("SELECT id FROM directory.groups WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &groups)
         .fetch_all(&mut *tx)
@@ -350,8 +379,10 @@ pub(crate) async fn release(
              WHERE m.group_id = d.g AND m.account_id = d.a AND NOT m.present AND m.counted
                AND m.rejected_by IS NULL
              RETURNING m.group_id, m.account_id, d.privileged)
-         SELECT g.id, g.display_name, g.privileged OR gone.privileged AS "privileged!", a.identity_id FROM gone
-         JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id"#,
+         SELECT g.id, gone.account_id, g.display_name, a.identity_id,
+                -- It may have been held because it was in a privileged group.
+                g.privileged OR gone.privileged AND NOT directory.confers_privilege(g.id) AS "privileged!"
+         FROM gone JOIN directory.groups g ON g.id = gone.group_id JOIN directory.accounts a ON a.id = gone.account_id"#,
         &groups,
         &accounts,
         &lost_privileged
@@ -363,8 +394,10 @@ pub(crate) async fn release(
         .into_iter()
         .map(|l| MembershipChange {
             identity: l.identity_id,
+            account: l.account_id,
             group: GroupView { id: l.id, name: l.display_name, privileged: l.privileged },
             added: false,
+            direct: true,
         })
         .collect();
     let settled = settle(tx, &directory.sources, cause, touched).await?;

@@ -1,6 +1,7 @@
 //! What a SCIM client of one source does to its accounts. It sees that source's accounts only, by the ids that Leaver issued.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -8,14 +9,23 @@ use lifecycle::{AccountFacts, Standing};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::accounts::{self, AccountRow, Raw};
-use crate::apply::{Cause, Mode, observe};
-use crate::bursts::Burst;
+use crate::accounts::{AccountRow, Raw};
+use crate::apply::{Cause, Mode};
+use crate::bursts::{Burst, Verdicts};
+use crate::groups::GroupOf;
 use crate::settle::{Touched, settle};
+use crate::writes::{Wish, Write, Written};
 use crate::{Directory, Error, Result, memberships};
 
 /// How often a write that met another writer is done again before the caller is told to.
 const TRIES: usize = 5;
+
+/// A user as it was written, with the groups that it was in then.
+#[derive(Debug)]
+pub struct UserRow {
+    pub account: AccountRow,
+    pub groups: Vec<GroupOf>,
+}
 
 impl Directory {
     pub async fn user(&self, source: &str, native_id: &str) -> Result<Option<AccountRow>> {
@@ -25,52 +35,43 @@ impl Directory {
 
     /// Creates an account under the fresh id in `facts`, or revives the returning user's: an inactive or deleted account of
     /// the same `userName` or `externalId` keeps its id. Errors: [`Error::Taken`] when an active one has the name.
-    pub async fn create_user(&self, cause: &Cause, burst: Burst, facts: &AccountFacts) -> Result<AccountRow> {
-        self.retrying(|| {
-            async {
-                let mut tx = self.begin().await?;
-                let mut facts = facts.clone();
-                let mut known = None;
-                if let Some(returning) = returning(&mut tx, cause.source(), &facts).await? {
-                    facts.native_id = returning;
-                    known =
-                        accounts::lock(&mut tx, cause.source(), std::slice::from_ref(&facts.native_id)).await?.pop();
-                }
-                let row = self.push(&mut tx, cause, burst, known, &facts).await?;
-                tx.commit().await?;
-                self.wake.pending.ring();
-                self.grew(1);
-                Ok(row)
-            }
-            .boxed()
-        })
-        .await
+    pub async fn create_user(&self, cause: &Cause, burst: Burst, facts: &AccountFacts) -> Result<UserRow> {
+        let write = Write {
+            cause: cause.clone(),
+            burst,
+            wish: Wish::Create(Arc::new(facts.clone())),
+            verdicts: Arc::default(),
+        };
+        match self.write_together(write).await? {
+            Written::User(user) => Ok(*user),
+            Written::Taken => Err(Error::Taken { what: "userName" }),
+            Written::Missing | Written::Refused => Err(Error::Conflict(sqlx::Error::RowNotFound)),
+        }
     }
 
-    /// Changes an account under its lock. `change` sees it as it is and says what it becomes, or why not.
-    pub async fn change_user<E: Send>(
+    /// Changes an account under its lock. `change` sees it as it is and says what it becomes, or why not. `None`: there is none.
+    pub async fn change_user<E: Send + 'static>(
         &self,
         cause: &Cause,
         burst: Burst,
         native_id: &str,
-        change: impl Fn(&AccountRow) -> Result<AccountFacts, E> + Sync,
-    ) -> Result<Option<Result<AccountRow, E>>> {
-        self.retrying(|| {
-            async {
-                let mut tx = self.begin().await?;
-                let Some(current) = visible(&mut tx, cause.source(), native_id, true).await? else { return Ok(None) };
-                let facts = match change(&current) {
-                    Ok(facts) => facts,
-                    Err(refusal) => return Ok(Some(Err(refusal))),
-                };
-                let row = self.push(&mut tx, cause, burst, Some(current), &facts).await?;
-                tx.commit().await?;
-                self.wake.pending.ring();
-                Ok(Some(Ok(row)))
+        change: impl Fn(&AccountRow) -> Result<AccountFacts, E> + Send + Sync + 'static,
+    ) -> Result<Option<Result<UserRow, E>>> {
+        let refusal = Arc::new(Mutex::new(None));
+        let refused = Arc::clone(&refusal);
+        let change = move |row: &AccountRow| {
+            change(row).map_err(|why| *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why)).ok()
+        };
+        let wish = Wish::Change { native_id: native_id.to_owned(), change: Arc::new(change) };
+        let write = Write { cause: cause.clone(), burst, wish, verdicts: Arc::default() };
+        match self.write_together(write).await? {
+            Written::User(user) => Ok(Some(Ok(*user))),
+            Written::Missing => Ok(None),
+            Written::Refused | Written::Taken => {
+                let why = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                why.map(|why| Some(Err(why))).ok_or(Error::Conflict(sqlx::Error::RowNotFound))
             }
-            .boxed()
-        })
-        .await
+        }
     }
 
     /// Deletes an account for good. `check` sees it as it is and may refuse. `None`: there was none.
@@ -81,6 +82,7 @@ impl Directory {
         native_id: &str,
         check: impl Fn(&AccountRow) -> Result<(), E> + Sync,
     ) -> Result<Option<Result<(), E>>> {
+        let verdicts = Verdicts::default();
         self.retrying(|| {
             async {
                 let mut tx = self.begin().await?;
@@ -89,7 +91,7 @@ impl Directory {
                     return Ok(Some(Err(refusal)));
                 }
                 let dangerous = Standing::Gone.is_dangerous_after(current.counted);
-                let held = dangerous && self.waits(cause, Mode::Push(burst));
+                let held = dangerous && self.waits(cause, Mode::Push(burst, &verdicts), native_id);
                 sqlx::query!(
                     "UPDATE directory.accounts SET stated = 'gone', fact = 'gone', tombstone = 'hard',
                          counted = CASE WHEN $2 THEN counted ELSE 'gone' END,
@@ -111,28 +113,6 @@ impl Directory {
             .boxed()
         })
         .await
-    }
-
-    /// Writes one account; `known` is its row, locked, if there is one.
-    async fn push(
-        &self,
-        tx: &mut PgConnection,
-        cause: &Cause,
-        burst: Burst,
-        known: Option<AccountRow>,
-        facts: &AccountFacts,
-    ) -> Result<AccountRow> {
-        let rows = known.iter().cloned().collect();
-        let (touched, _) = observe(tx, self, cause, rows, std::slice::from_ref(facts), Mode::Push(burst), true).await?;
-        let settled = settle(tx, &self.sources, cause, touched).await?;
-        let written =
-            settled.accounts.into_iter().find(|a| a.source == cause.source() && a.native_id == facts.native_id);
-        // Nothing was written where the source said nothing new.
-        written.or(known).ok_or_else(|| Error::Inconsistent {
-            table: "accounts",
-            column: "native_id",
-            row: facts.native_id.clone(),
-        })
     }
 
     /// Does a transaction again when it met another writer.
@@ -179,34 +159,7 @@ async fn visible(
     row.map(AccountRow::try_from).transpose()
 }
 
-/// The native id of the account that this user had before. Okta never deletes: it deactivates, then posts the same user anew.
-async fn returning(tx: &mut PgConnection, source: &str, facts: &AccountFacts) -> Result<Option<String>> {
-    let rows = sqlx::query!(
-        "SELECT native_id, fact, tombstone, (unique_name = $4 OR lower(user_name) = lower($2)) IS TRUE AS \"same_name!\"
-         FROM directory.accounts
-         WHERE source = $1 AND (unique_name = $4 OR lower(user_name) = lower($2) OR external_id = $3)
-         ORDER BY (tombstone IS NOT DISTINCT FROM 'hard'), changed_at DESC FOR UPDATE",
-        source,
-        facts.profile.user_name,
-        facts.external_id,
-        // The database's lower() may know ASCII only.
-        facts.profile.user_name.as_ref().map(|name| name.to_lowercase())
-    )
-    .fetch_all(tx)
-    .await?;
-    for row in &rows {
-        let away = Standing::parse(&row.fact).is_some_and(Standing::denies);
-        if away {
-            return Ok(Some(row.native_id.clone()));
-        }
-        if row.same_name {
-            return Err(Error::Taken { what: "userName" });
-        }
-    }
-    Ok(None)
-}
-
 /// A fresh SCIM id.
 pub fn new_id() -> String {
-    Uuid::new_v4().to_string()
+    Uuid::now_v7().to_string()
 }

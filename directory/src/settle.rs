@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::DateTime;
 use lifecycle::account::{IdentityKind, Profile};
 use lifecycle::effective::{self, Linked};
-use lifecycle::{AccountView, Context, Event, EventType, GroupView, IdentityView, State, SubjectKind};
+use lifecycle::{AccountView, Class, Context, Event, EventType, GroupView, IdentityView, State, SubjectKind};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, AccountRow};
 use crate::apply::Cause;
-use crate::events::{self, Draft, Head};
+use crate::events::{self, Arrival, Draft, Head};
 use crate::identities::{self, IdentityRecord, IdentityWrite};
+use crate::inherited;
 use crate::sources::Sources;
 use crate::{Error, Result};
 
@@ -23,9 +24,18 @@ pub(crate) struct Touched {
     /// Identities that this transaction creates, with whether their match was ambiguous.
     pub created: BTreeMap<Uuid, (IdentityKind, bool)>,
     pub changed: BTreeSet<Uuid>,
+    /// Whose the accounts are of which something new was said, by native id.
+    pub stated: HashMap<String, Uuid>,
+    /// How what is told of an identity came, where it did not all come by one request.
+    pub arrivals: HashMap<Uuid, Arrival>,
     /// Accounts as they were before, by account id; for the `before` of contexts.
     pub before: HashMap<Uuid, AccountView>,
+    /// Members that a source states; what follows from it by nesting is found out.
     pub memberships: Vec<MembershipChange>,
+    /// (account, identity) of whoever is in a group that came into another or left it.
+    pub reached: Vec<(Uuid, Uuid)>,
+    /// Which groups are in which has changed in this transaction.
+    pub nested: bool,
     /// (merged, survivor): the accounts have been moved already.
     pub merged: Vec<(Uuid, Uuid)>,
 }
@@ -40,8 +50,11 @@ impl Touched {
 #[derive(Debug, Clone)]
 pub(crate) struct MembershipChange {
     pub identity: Uuid,
+    pub account: Uuid,
     pub group: GroupView,
     pub added: bool,
+    /// Not by a group within it.
+    pub direct: bool,
 }
 
 /// What became of it.
@@ -57,15 +70,25 @@ pub(crate) async fn settle(
     tx: &mut PgConnection,
     sources: &Sources,
     cause: &Cause,
-    touched: Touched,
+    mut touched: Touched,
 ) -> Result<Settled> {
+    let nested = inherited::share(tx, cause.source(), &touched).await?;
     let mut all: BTreeSet<Uuid> = touched.changed.clone();
     all.extend(touched.memberships.iter().map(|m| m.identity));
+    all.extend(touched.reached.iter().map(|(_, identity)| *identity));
     all.extend(touched.merged.iter().flat_map(|(from, into)| [*from, *into]));
     all.retain(|id| !touched.created.contains_key(id));
     let existing: Vec<Uuid> = all.into_iter().collect();
     // Locked first and in order; accounts are read by a later statement, which sees what earlier holders committed.
     let (rows, now) = identities::lock(tx, &existing).await?;
+    let mut class = cause.class;
+    if nested {
+        touched.memberships = inherited::follow(tx, touched.memberships, &touched.reached).await?;
+        if !touched.reached.is_empty() {
+            let people: BTreeSet<Uuid> = touched.memberships.iter().map(|m| m.identity).collect();
+            class = class.max(Class::of_plan(people.len()));
+        }
+    }
     let everyone: Vec<Uuid> = existing.iter().copied().chain(touched.created.keys().copied()).collect();
     let mut linked: HashMap<Uuid, Vec<AccountRow>> = HashMap::new();
     for account in accounts::of_identities(tx, &everyone).await? {
@@ -99,7 +122,7 @@ pub(crate) async fn settle(
             last_bulk: 0,
             recorded_at: DateTime::UNIX_EPOCH,
         };
-        all_events.extend(events::stamp(&mut head, drafts, cause.class, now));
+        all_events.extend(events::stamp(&mut head, drafts, class, now));
         written.push(IdentityWrite {
             head,
             kind: *kind,
@@ -156,7 +179,7 @@ pub(crate) async fn settle(
             continue;
         }
         let mut head = row.head;
-        all_events.extend(events::stamp(&mut head, drafts, cause.class, now));
+        all_events.extend(events::stamp(&mut head, drafts, class, now));
         let unresolved = row.unresolved;
         written.push(IdentityWrite {
             head,
@@ -169,8 +192,9 @@ pub(crate) async fn settle(
             new: false,
         });
     }
+    // A step of a version is refused whose event is not there yet.
+    events::append_each(tx, cause, &touched.arrivals, &all_events).await?;
     identities::write(tx, &written).await?;
-    events::append(tx, cause, &all_events).await?;
     Ok(Settled { events: all_events.len(), accounts: linked.into_values().flatten().collect() })
 }
 
@@ -198,7 +222,7 @@ fn membership_drafts<'a>(
 ) -> impl Iterator<Item = Draft> + 'a {
     changes.iter().filter(move |m| m.identity == identity).map(move |m| Draft {
         event_type: if m.added { EventType::MembershipAdded } else { EventType::MembershipRemoved },
-        data: json!({"group": m.group.id, "privileged": m.group.privileged, "direct": true, "source": cause.source, "via": cause.via}),
+        data: json!({"group": m.group.id, "privileged": m.group.privileged, "direct": m.direct, "source": cause.source, "via": cause.via}),
         context: Context { identity: Some(view.clone()), group: Some(m.group.clone()), ..Context::default() },
         privileged: m.group.privileged,
     })

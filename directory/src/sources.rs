@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::privileged::{GroupAttribute, Privileged};
 use crate::{Directory, Result};
 
 /// How one source takes part in identity.
@@ -21,17 +22,18 @@ pub struct SourceRules {
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     rules: BTreeMap<String, SourceRules>,
-    privileged: GlobSet,
+    privileged: Privileged,
 }
 
 impl Sources {
     /// `privileged` are patterns over display names.
     pub fn new(rules: BTreeMap<String, SourceRules>, privileged: &[String]) -> Result<Self, globset::Error> {
-        let mut set = GlobSetBuilder::new();
-        for pattern in privileged {
-            set.add(Glob::new(pattern)?);
-        }
-        Ok(Self { rules, privileged: set.build()? })
+        Ok(Self { rules, privileged: Privileged::by_names(privileged)? })
+    }
+
+    /// The same, where a group is privileged also by any of these.
+    pub fn privileged_by(self, attributes: Vec<GroupAttribute>) -> Self {
+        Self { privileged: self.privileged.or_by(attributes), ..self }
     }
 
     /// Rules of a source; one that is no longer configured has no authority and still denies.
@@ -40,8 +42,9 @@ impl Sources {
         self.rules.get(name).unwrap_or(&FORMER)
     }
 
-    pub fn is_privileged(&self, group: &str) -> bool {
-        self.privileged.is_match(group)
+    /// `attributes` are those of the group as its source states it.
+    pub fn is_privileged(&self, group: &str, attributes: &Value) -> bool {
+        self.privileged.is(group, attributes)
     }
 
     pub fn names(&self) -> impl Iterator<Item = (&str, &SourceRules)> {
@@ -73,11 +76,12 @@ impl Directory {
             .execute(&self.pool)
             .await?;
         }
-        let groups =
-            sqlx::query!("SELECT id, display_name, privileged FROM directory.groups").fetch_all(&self.pool).await?;
+        let groups = sqlx::query!("SELECT id, display_name, privileged, attributes FROM directory.groups")
+            .fetch_all(&self.pool)
+            .await?;
         let changed: Vec<Uuid> = groups
             .iter()
-            .filter(|g| self.sources.is_privileged(&g.display_name) != g.privileged)
+            .filter(|g| self.sources.is_privileged(&g.display_name, &g.attributes) != g.privileged)
             .map(|g| g.id)
             .collect();
         if !changed.is_empty() {

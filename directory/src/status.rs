@@ -12,7 +12,8 @@ use crate::{Directory, Result, instant, plans};
 pub struct RevocationRow {
     pub id: Uuid,
     pub subject: Uuid,
-    /// The worst of its downstreams: `owed`, `stuck`, `applied`, `verified` or `settled`.
+    /// The worst of its downstreams: `owed`, `stuck`, `applied`, `verified` or `settled`, which credentials are once they are
+    /// `verified`; `handed_over` where nothing else was to be done.
     pub state: String,
     #[serde(serialize_with = "crate::instant::ms")]
     pub at: DateTime<Utc>,
@@ -40,51 +41,62 @@ pub struct SourceStatus {
 
 /// From worst to best.
 const ORDER: [&str; 5] = ["owed", "stuck", "applied", "verified", "settled"];
+/// Of what nobody has seen the effect.
+const HANDED_OVER: &str = "handed_over";
 
 impl Directory {
     pub async fn revocation(&self, id: Uuid) -> Result<Option<RevocationRow>> {
-        let Some(row) = sqlx::query!(
-            "SELECT id, subject_id, at, reason, asked_by, downstreams FROM ledger.revocations WHERE id = $1",
-            id
-        )
-        .fetch_optional(&self.pool)
-        .await?
+        let Some(row) =
+            sqlx::query!("SELECT id, subject_id, at, reason, asked_by FROM ledger.revocations WHERE id = $1", id)
+                .fetch_optional(&self.pool)
+                .await?
         else {
             return Ok(None);
         };
-        let receipts = sqlx::query!(
-            "SELECT downstream, state, found, ended, resurrected, collateral, applied_at, verified_at, settled_at, stuck_at, note
-             FROM ledger.receipts WHERE revocation = $1",
+        let answers = sqlx::query!(
+            r#"SELECT downstream AS "downstream!", action, state AS "state!", found AS "found!", ended AS "ended!",
+                      resurrected AS "resurrected!", collateral AS "collateral!", applied_at, verified_at, settled_at,
+                      handed_over_at, stuck_at, note
+               FROM ledger.answers WHERE revocation = $1 ORDER BY downstream COLLATE "C", action NULLS FIRST"#,
             id
         )
         .fetch_all(&self.pool)
         .await?;
         let mut worst = "settled";
         let mut items = Vec::new();
-        for downstream in &row.downstreams {
-            let receipt = receipts.iter().find(|r| &r.downstream == downstream);
-            let state = receipt.map_or("owed", |r| r.state.as_str());
+        for answer in &answers {
             let rank = |s: &str| ORDER.iter().position(|o| *o == s).unwrap_or(0);
-            if rank(state) < rank(worst) {
-                worst = ORDER[rank(state)];
+            // What was handed over says nothing of the others and keeps none of them back, nor does an errand to which nothing more
+            // will be done.
+            let over = answer.action.is_some() && ["verified", HANDED_OVER].contains(&answer.state.as_str());
+            if !over && rank(&answer.state) < rank(worst) {
+                worst = ORDER[rank(&answer.state)];
             }
-            items.push(json!({
+            let mut item = json!({
                 "revocation": id,
-                "downstream": downstream,
-                "state": state,
+                "downstream": answer.downstream,
+                "state": answer.state,
                 "asked": instant::text(&row.at),
-                "found": receipt.map_or(0, |r| r.found),
-                "ended": receipt.map_or(0, |r| r.ended),
-                "resurrected": receipt.map_or(0, |r| r.resurrected),
-                "collateral": receipt.map_or(0, |r| r.collateral),
+                "found": answer.found,
+                "ended": answer.ended,
+                "resurrected": answer.resurrected,
+                "collateral": answer.collateral,
                 "at": {
-                    "applied": receipt.and_then(|r| r.applied_at).as_ref().map(instant::text),
-                    "verified": receipt.and_then(|r| r.verified_at).as_ref().map(instant::text),
-                    "settled": receipt.and_then(|r| r.settled_at).as_ref().map(instant::text),
-                    "stuck": receipt.and_then(|r| r.stuck_at).as_ref().map(instant::text),
+                    "applied": answer.applied_at.as_ref().map(instant::text),
+                    "verified": answer.verified_at.as_ref().map(instant::text),
+                    "settled": answer.settled_at.as_ref().map(instant::text),
+                    "stuck": answer.stuck_at.as_ref().map(instant::text),
                 },
-                "note": receipt.and_then(|r| r.note.clone()),
-            }));
+                "note": answer.note,
+            });
+            if let Some(action) = &answer.action {
+                item["action"] = json!(action);
+                item["at"]["handed_over"] = json!(answer.handed_over_at.as_ref().map(instant::text));
+            }
+            items.push(item);
+        }
+        if !answers.is_empty() && answers.iter().all(|answer| answer.state == HANDED_OVER) {
+            worst = HANDED_OVER;
         }
         Ok(Some(RevocationRow {
             id,

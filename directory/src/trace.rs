@@ -15,6 +15,9 @@ pub struct Hop {
     pub event_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub downstream: Option<String>,
+    /// What was done there, where that is no cutoff and has hops of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// Where, for hops before the downstreams: the source, the lane.
     #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -24,12 +27,13 @@ pub struct Hop {
 }
 
 impl Directory {
-    /// The hops of an identity's latest revocation; without one, of its latest event.
+    /// The hops of an identity's latest revocation, which is one by which somebody is only told if there is no other; without any, of
+    /// its latest event.
     pub async fn trace(&self, identity: Uuid) -> Result<Vec<Hop>> {
         let mut hops = Vec::new();
         let revocation = sqlx::query!(
             "SELECT id, event, at, actions, downstreams, asked_by, decided_at FROM ledger.revocations
-             WHERE subject_id = $1 ORDER BY at DESC LIMIT 1",
+             WHERE subject_id = $1 ORDER BY actions = '{notify}', at DESC LIMIT 1",
             identity
         )
         .fetch_optional(&self.pool)
@@ -87,8 +91,9 @@ impl Directory {
         let decided = path.last;
         let Some(revocation) = revocation else { return Ok(hops) };
         let receipts = sqlx::query!(
-            "SELECT downstream, state, ended, resurrected, applied_at, verified_at, settled_at, note FROM ledger.receipts
-             WHERE revocation = $1 ORDER BY downstream",
+            r#"SELECT downstream AS "downstream!", action, ended AS "ended!", resurrected AS "resurrected!", applied_at, verified_at,
+                      settled_at, handed_over_at
+               FROM ledger.answers WHERE revocation = $1 ORDER BY downstream, action NULLS FIRST"#,
             revocation.id
         )
         .fetch_all(&self.pool)
@@ -101,6 +106,7 @@ impl Directory {
                 (receipt.applied_at, "applied", format!("ended {}", receipt.ended)),
                 (receipt.verified_at, "verified", format!("re-read found none{came_back}")),
                 (receipt.settled_at, "settled", "sweeps quiet".to_owned()),
+                (receipt.handed_over_at, "handed_over", "taken; what becomes of it is not ours to see".to_owned()),
             ] {
                 let Some(at) = at else { continue };
                 hops.push(Hop {
@@ -108,6 +114,7 @@ impl Directory {
                     hop,
                     event_id: id,
                     downstream: Some(receipt.downstream.clone()),
+                    action: receipt.action.clone(),
                     place: None,
                     outcome: Some(outcome),
                     ms: last.map(|l| (at - l).num_milliseconds()),
@@ -134,7 +141,7 @@ impl Path<'_> {
         outcome: Option<String>,
     ) {
         let ms = self.last.map(|l| (at - l).num_milliseconds());
-        self.hops.push(Hop { at, hop, event_id, downstream: None, place, outcome, ms });
+        self.hops.push(Hop { at, hop, event_id, downstream: None, action: None, place, outcome, ms });
         self.last = Some(at);
     }
 }

@@ -17,14 +17,21 @@ impl Directory {
         loop {
             let mut tx = self.begin().await?;
             checkpoints::hold(&mut tx, fence).await?;
+            // Group by group (the OFFSETs see to it), for the first member that is there answers the question. A bitmap would be
+            // made of all of them.
+            sqlx::query!("SELECT set_config('enable_bitmapscan', 'off', true)").fetch_one(&mut *tx).await?;
             let gone = sqlx::query_as!(
                 GroupRow,
                 "SELECT id, source, native_id, external_id, display_name, privileged, attributes, version, revision, last_urgent,
                         last_bulk, recorded_at, created_at, changed_at
                  FROM directory.groups g
                  WHERE g.source = $1 AND g.tombstone IS NULL AND g.native_id <> ALL ($2)
-                   AND NOT EXISTS (SELECT FROM directory.memberships m JOIN directory.accounts a ON a.id = m.account_id
-                                   WHERE m.group_id = g.id AND m.present AND a.tombstone IS NULL)
+                   AND NOT EXISTS (
+                       SELECT FROM (SELECT account_id FROM directory.memberships WHERE group_id = g.id AND present OFFSET 0) m
+                       JOIN directory.accounts a ON a.id = m.account_id AND a.tombstone IS NULL)
+                   AND NOT EXISTS (
+                       SELECT FROM (SELECT account_id FROM directory.inherited_memberships WHERE group_id = g.id OFFSET 0) i
+                       JOIN directory.accounts a ON a.id = i.account_id AND a.tombstone IS NULL)
                  ORDER BY id LIMIT $3 FOR NO KEY UPDATE OF g",
                 cause.source(),
                 listed,

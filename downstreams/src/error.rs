@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lifecycle::Action;
+
 /// A cause from below; free of session ids, subjects' values and passwords.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,6 +29,13 @@ pub enum Error {
     Unauthorized(#[source] BoxError),
 }
 
+impl Error {
+    /// Nobody asks for what is not among the capabilities.
+    pub(crate) fn cannot(action: Action) -> Self {
+        Error::Rejected(format!("{action} is not what this adapter does, or it is not configured").into())
+    }
+}
+
 /// Why an adapter cannot be built from its configuration, before any connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -41,6 +50,9 @@ pub enum ConfigError {
 
     #[error("`path` has an empty part; it is names with dots between them, such as passport.user")]
     EmptyPathPart,
+
+    #[error("each of `secrets`, of which there has to be one, is `whsec_` and 24 to 64 bytes in base64")]
+    Secrets,
 
     #[error("`timeout` has to be longer than nothing")]
     NoTimeout,
@@ -82,6 +94,12 @@ pub enum ConfigError {
 
     #[error("`{key}` can be letters, digits and underscores, with a dot between schema and table")]
     Table { key: &'static str },
+
+    #[error("`{key}` is not there on {server}: remove it, or say `find` and `end` yourself")]
+    NotThere { key: &'static str, server: &'static str },
+
+    #[error("`{key}` is for {server} only: remove it")]
+    OnlyThere { key: &'static str, server: &'static str },
 
     /// Without it, the statement would act on nobody, or on everybody.
     #[error("`{statement}` has to use {placeholder}")]

@@ -1,24 +1,31 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod entries;
 mod error;
+mod index;
 pub mod keycloak;
 mod recent;
 pub mod redis;
 mod session;
+mod signal;
 pub mod sql;
 mod subject;
+pub mod webhook;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use lifecycle::Action;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use error::{BoxError, ConfigError, Error, Result};
+pub use index::{Appeared, IndexState, SessionIndex};
 pub use lifecycle::must_end::SessionKind;
-pub use session::{Ending, Session, SessionId};
+pub use session::{Ending, Mark, Session, SessionId};
+pub use signal::{Revoked, Signal};
 pub use subject::{Match, Subject};
 
 /// One system in which sessions live.
@@ -44,8 +51,31 @@ pub trait Downstream: Send + Sync {
         self.find(subjects).await
     }
 
+    /// Leaves a mark for each subject: who signed in before its instant is to be asked again who it is. A mark is only ever
+    /// moved to a later instant. Only where [`Action::Recheck`] is among the actions; it is done once this has returned.
+    async fn mark(&self, _marks: &[Mark<'_>]) -> Result<()> {
+        Err(Error::cannot(Action::Recheck))
+    }
+
+    /// Tells of an event: it is handed over once this has returned. Whoever repeats it does so under the same id. Only where
+    /// [`Action::Notify`] is among the actions.
+    async fn notify(&self, _signal: &Signal<'_>) -> Result<()> {
+        Err(Error::cannot(Action::Notify))
+    }
+
+    /// Revokes what a subject comes in with and without a session, such as keys and tokens, as far as it was issued by `until`, and
+    /// looks again. Only where [`Action::RevokeCredentials`] is among the actions.
+    async fn revoke_credentials(&self, _subject: &Subject, _until: DateTime<Utc>) -> Result<Revoked> {
+        Err(Error::cannot(Action::RevokeCredentials))
+    }
+
     /// Connects, tries the rights that the other calls need, changes nothing.
     async fn probe(&self) -> Result<Probe>;
+
+    /// The index that we keep beside a store that has none by user, if it is asked for.
+    fn index(&self) -> Option<&dyn SessionIndex> {
+        None
+    }
 }
 
 /// What a downstream can do, as the revoker and `leaver check` need to know it.
@@ -58,6 +88,27 @@ pub struct Capabilities {
     pub knows_auth_time: bool,
     /// The actions it can carry out. Any other is `unsupported`, never replaced by a stronger one.
     pub actions: &'static [Action],
+}
+
+/// What an adapter can carry out, by what its store keeps: also what refreshes, and also marks.
+pub(crate) fn actions(refreshes: bool, marks: bool) -> &'static [Action] {
+    use Action::{Lock, Recheck, RevokeRefresh, RevokeSessions, ShortenTtl};
+    match (refreshes, marks) {
+        (false, false) => &[RevokeSessions, ShortenTtl, Lock],
+        (true, false) => &[RevokeSessions, RevokeRefresh, ShortenTtl, Lock],
+        (false, true) => &[RevokeSessions, ShortenTtl, Lock, Recheck],
+        (true, true) => &[RevokeSessions, RevokeRefresh, ShortenTtl, Lock, Recheck],
+    }
+}
+
+/// The same where credentials are kept, with sessions or alone.
+pub(crate) fn actions_on_credentials(sessions: bool, marks: bool) -> &'static [Action] {
+    use Action::{Lock, Recheck, RevokeCredentials, RevokeSessions, ShortenTtl};
+    match (sessions, marks) {
+        (false, _) => &[RevokeCredentials],
+        (true, false) => &[RevokeSessions, RevokeCredentials, ShortenTtl, Lock],
+        (true, true) => &[RevokeSessions, RevokeCredentials, ShortenTtl, Lock, Recheck],
+    }
 }
 
 /// How the sessions of one subject are found, which is what a pass costs.
@@ -87,6 +138,7 @@ pub enum Config {
     Keycloak(keycloak::Config),
     Redis(redis::Config),
     Sql(sql::Config),
+    Webhook(webhook::Config),
 }
 
 impl Config {
@@ -97,13 +149,15 @@ impl Config {
             Config::Keycloak(config) => Arc::new(keycloak::Keycloak::new(config)?),
             Config::Redis(config) => redis::build(config, matching)?,
             Config::Sql(config) => sql::build(config, matching)?,
+            // Nothing is compared there.
+            Config::Webhook(config) => Arc::new(webhook::Webhook::new(config)?),
         })
     }
 
     /// Whether the keys go together, which takes neither secrets nor files.
     pub fn check(&self) -> Result<(), ConfigError> {
         match self {
-            Config::Keycloak(_) => Ok(()),
+            Config::Keycloak(_) | Config::Webhook(_) => Ok(()),
             Config::Redis(config) => config.check(),
             Config::Sql(config) => config.check(),
         }
@@ -112,7 +166,7 @@ impl Config {
     /// The file that the configuration names, if it does: it may be relative to a folder that only its reader knows.
     pub fn file_mut(&mut self) -> Option<&mut std::path::PathBuf> {
         let tls = match self {
-            Config::Keycloak(_) => None,
+            Config::Keycloak(_) | Config::Webhook(_) => None,
             Config::Redis(config) => config.tls.as_mut(),
             Config::Sql(config) => config.cache.as_mut().and_then(|cache| cache.tls.as_mut()),
         };
@@ -125,6 +179,12 @@ impl Config {
             Config::Keycloak(_) => "keycloak",
             Config::Redis(_) => "redis",
             Config::Sql(_) => "sql",
+            Config::Webhook(_) => "webhook",
         }
+    }
+
+    /// Whether what `subject` says of people goes out to somebody who may know them by nothing that is personal.
+    pub fn hides_people(&self) -> bool {
+        matches!(self, Config::Webhook(config) if !config.allow_personal_data)
     }
 }

@@ -52,6 +52,23 @@ pub struct Ending<'a> {
     pub sessions: &'a [SessionId],
 }
 
+/// Whose sessions from before an instant are to be asked again who they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark<'a> {
+    pub subject: &'a Subject,
+    pub before: DateTime<Utc>,
+    /// From then on no session from before that instant is alive, and the mark is of no use.
+    pub until: DateTime<Utc>,
+}
+
+impl Mark<'_> {
+    /// The first whole millisecond that is not before the instant, as subscribers are told it.
+    pub(crate) fn milliseconds(&self) -> i64 {
+        let micros = self.before.timestamp_micros();
+        micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) > 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

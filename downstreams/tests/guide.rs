@@ -22,6 +22,8 @@ fn configured() -> Vec<(&'static str, &'static str, Value)> {
     let redis = |layout: Value| merged(json!({ "type": "redis", "url": "redis://h" }), layout);
     let sql = |layout: Value| merged(json!({ "type": "sql", "url": "postgres://h/d" }), layout);
     let statements = json!({ "find": "select id from s where u = $1", "end": "delete from s where id = $2" });
+    let credentials = json!({ "find": "select id from k where u = $1", "revoke": "delete from k where id = $2" });
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let keycloak =
         json!({ "type": "keycloak", "url": "https://h", "realm": "r", "client_id": "c", "client_secret": "s" });
     vec![
@@ -35,6 +37,13 @@ fn configured() -> Vec<(&'static str, &'static str, Value)> {
             redis(json!({ "layout": "spring-session", "indexed": false })),
         ),
         ("`redis`", "`generic`", redis(json!({ "layout": "generic", "index": "u{subject}", "session": "{id}" }))),
+        (
+            "`redis`",
+            "`generic`, `recheck`",
+            redis(
+                json!({ "layout": "generic", "index": "u{subject}", "session": "{id}", "recheck": { "key": "r{user}" } }),
+            ),
+        ),
         ("`sql`", "`django`", sql(json!({ "layout": "django" }))),
         ("`sql`", "`django`, `cache`", sql(json!({ "layout": "django", "cache": { "url": "redis://h" } }))),
         ("`sql`", "`spring-session-jdbc`", sql(json!({ "layout": "spring-session-jdbc" }))),
@@ -42,7 +51,19 @@ fn configured() -> Vec<(&'static str, &'static str, Value)> {
         ("`sql`", "`laravel`", sql(json!({ "layout": "laravel" }))),
         ("`sql`", "`laravel`, `remember: none`", sql(json!({ "layout": "laravel", "remember": "none" }))),
         ("`sql`", "your statements", sql(statements.clone())),
-        ("`sql`", "your statements, `auth_time`", sql(merged(statements, json!({ "auth_time": "at" })))),
+        ("`sql`", "your statements, `auth_time`", sql(merged(statements.clone(), json!({ "auth_time": "at" })))),
+        (
+            "`sql`",
+            "your statements, `recheck`",
+            sql(merged(statements.clone(), json!({ "recheck": "call mark($1, $2)" }))),
+        ),
+        (
+            "`sql`",
+            "your statements, `credentials`",
+            sql(merged(statements, json!({ "credentials": credentials.clone() }))),
+        ),
+        ("`sql`", "your statements, `credentials` alone", sql(json!({ "credentials": credentials }))),
+        ("`webhook`", "–", json!({ "type": "webhook", "url": "https://h", "secrets": [secret] })),
     ]
 }
 

@@ -125,7 +125,11 @@ impl Client {
         self.call(Method::DELETE, path, &[], None, PATIENCE).await.map(drop)
     }
 
-    fn understood<T: for<'de> Deserialize<'de>>(&self, json: Value) -> Result<Answer<T>> {
+    /// What an answer says, as far as a view shows it.
+    ///
+    /// # Errors
+    /// [`Error::Garbled`].
+    pub fn understood<T: for<'de> Deserialize<'de>>(&self, json: Value) -> Result<Answer<T>> {
         match T::deserialize(&json) {
             Ok(typed) => Ok(Answer { json, typed }),
             Err(source) => Err(Error::Garbled { server: self.server(), source }),

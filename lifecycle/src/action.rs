@@ -39,6 +39,21 @@ impl Action {
             Action::Lock => "lock",
         }
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+
+    /// Whether it comes to an instant that sessions, or what refreshes them, are measured by, and so joins what was ordered before.
+    /// What does not is owed for each decision alone.
+    pub fn is_cutoff(self) -> bool {
+        match self {
+            Action::RevokeSessions | Action::RevokeRefresh | Action::Recheck | Action::ShortenTtl | Action::Lock => {
+                true
+            }
+            Action::Notify | Action::RevokeCredentials => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Action {

@@ -54,6 +54,12 @@ impl Cutoff {
         self.join(other) == *self
     }
 
+    /// What of it no later event takes back: the instants only grow, whereas a person may be reinstated, and a lock end.
+    #[must_use]
+    pub fn lasting(&self) -> Cutoff {
+        Cutoff { state: None, lock: None, ..*self }
+    }
+
     pub fn disabled(&self) -> bool {
         self.state.is_some_and(|s| s.disabled)
     }

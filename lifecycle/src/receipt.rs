@@ -19,16 +19,19 @@ pub enum ReceiptType {
     Verified,
     #[serde(rename = "revocation.settled")]
     Settled,
+    #[serde(rename = "revocation.handed_over")]
+    HandedOver,
     #[serde(rename = "revocation.stuck")]
     Stuck,
 }
 
 impl ReceiptType {
-    pub const ALL: [ReceiptType; 5] = [
+    pub const ALL: [ReceiptType; 6] = [
         ReceiptType::Requested,
         ReceiptType::Resurrected,
         ReceiptType::Verified,
         ReceiptType::Settled,
+        ReceiptType::HandedOver,
         ReceiptType::Stuck,
     ];
 
@@ -38,6 +41,7 @@ impl ReceiptType {
             ReceiptType::Resurrected => "revocation.resurrected",
             ReceiptType::Verified => "revocation.verified",
             ReceiptType::Settled => "revocation.settled",
+            ReceiptType::HandedOver => "revocation.handed_over",
             ReceiptType::Stuck => "revocation.stuck",
         }
     }
@@ -45,11 +49,13 @@ impl ReceiptType {
 
 /// How far a revocation has come at one downstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum ReceiptState {
     Applied,
     Verified,
     Settled,
+    /// The downstream took what it was told; what it does with it, nobody has seen.
+    HandedOver,
     Stuck,
 }
 
@@ -59,19 +65,22 @@ impl ReceiptState {
             ReceiptState::Applied => "applied",
             ReceiptState::Verified => "verified",
             ReceiptState::Settled => "settled",
+            ReceiptState::HandedOver => "handed_over",
             ReceiptState::Stuck => "stuck",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
         use ReceiptState::*;
-        [Applied, Verified, Settled, Stuck].into_iter().find(|state| state.as_str() == text)
+        [Applied, Verified, Settled, HandedOver, Stuck].into_iter().find(|state| state.as_str() == text)
     }
 }
 
 /// A receipt as it stands: one revocation at one downstream, with the sum of all passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
+    /// What it is of, where that is no cutoff and has a receipt of its own.
+    pub action: Option<Action>,
     pub state: ReceiptState,
     pub found: i32,
     pub ended: i32,
@@ -79,6 +88,7 @@ pub struct Receipt {
     pub applied_at: Option<DateTime<Utc>>,
     pub verified_at: Option<DateTime<Utc>>,
     pub settled_at: Option<DateTime<Utc>>,
+    pub handed_over_at: Option<DateTime<Utc>>,
 }
 
 impl Receipt {
@@ -90,6 +100,7 @@ impl Receipt {
     /// | resurrected | more sessions came back than before |
     /// | verified | the re-read found none, for the first time or for the first time after something was ended again |
     /// | settled | the series of sweeps ended quiet, likewise |
+    /// | handed over | the downstream took it |
     /// | stuck | it became so |
     pub fn steps_since(&self, before: Option<&Receipt>) -> Vec<ReceiptType> {
         let anew = |now: Option<DateTime<Utc>>, then: Option<DateTime<Utc>>| now.is_some() && now != then;
@@ -98,6 +109,7 @@ impl Receipt {
             (ReceiptType::Resurrected, self.resurrected > before.map_or(0, |b| b.resurrected)),
             (ReceiptType::Verified, anew(self.verified_at, before.and_then(|b| b.verified_at))),
             (ReceiptType::Settled, anew(self.settled_at, before.and_then(|b| b.settled_at))),
+            (ReceiptType::HandedOver, anew(self.handed_over_at, before.and_then(|b| b.handed_over_at))),
             (ReceiptType::Stuck, became_stuck),
         ]
         .into_iter()
@@ -148,7 +160,7 @@ pub fn requested(concerning: &Concerning<'_>, order: &Order<'_>) -> String {
 /// The record of a step at a downstream: CloudEvents 1.0 in structured JSON.
 pub fn step(concerning: &Concerning<'_>, step: ReceiptType, downstream: &str, receipt: &Receipt) -> String {
     let text = |at: &DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let data = json!({
+    let mut data = json!({
         "revocation": concerning.revocation,
         "downstream": downstream,
         "state": receipt.state,
@@ -161,6 +173,12 @@ pub fn step(concerning: &Concerning<'_>, step: ReceiptType, downstream: &str, re
             "settled": receipt.settled_at.as_ref().map(text),
         },
     });
+    if let Some(action) = receipt.action {
+        data["action"] = json!(action);
+    }
+    if let Some(at) = &receipt.handed_over_at {
+        data["at"]["handed_over"] = json!(text(at));
+    }
     render(concerning, step.as_str(), &data)
 }
 
@@ -200,8 +218,17 @@ mod tests {
     }
 
     fn receipt(state: ReceiptState) -> Receipt {
-        let (found, ended) = (2, 2);
-        Receipt { state, found, ended, resurrected: 0, applied_at: at(1), verified_at: None, settled_at: None }
+        Receipt {
+            action: None,
+            state,
+            found: 2,
+            ended: 2,
+            resurrected: 0,
+            applied_at: at(1),
+            verified_at: None,
+            settled_at: None,
+            handed_over_at: None,
+        }
     }
 
     #[test]
@@ -214,6 +241,7 @@ mod tests {
         let came_and_stayed = Receipt { verified_at: None, ..Receipt { state: State::Applied, ..back } };
         let again = Receipt { state: State::Settled, settled_at: at(30), ..back };
         let stuck = receipt(State::Stuck);
+        let handed_over = Receipt { handed_over_at: at(2), ..receipt(State::HandedOver) };
         for (before, after, expected, why) in [
             (None, applied, vec![], "a first pass that left something is no step yet"),
             (None, verified, vec![Verified], "the first pass found nothing more"),
@@ -229,6 +257,8 @@ mod tests {
             (None, stuck, vec![Stuck], "the downstream refuses"),
             (Some(stuck), stuck, vec![], "and goes on refusing"),
             (Some(stuck), verified, vec![Verified], "it was mended"),
+            (None, handed_over, vec![HandedOver], "what became of it, nobody knows"),
+            (Some(stuck), handed_over, vec![HandedOver], "it was mended"),
         ] {
             assert_eq!(after.steps_since(before.as_ref()), expected, "{why}");
         }
@@ -254,11 +284,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_cutoff_says_what_it_is() {
+        let action = Some(Action::Notify);
+        let signal = Receipt { action, applied_at: None, handed_over_at: at(2), ..receipt(ReceiptState::HandedOver) };
+        let record: Value = serde_json::from_str(&step(&concerning(), HandedOver, "hook", &signal)).expect("JSON");
+        assert_eq!(record["type"], "revocation.handed_over");
+        assert_eq!((&record["data"]["action"], &record["data"]["state"]), (&json!("notify"), &json!("handed_over")));
+        assert_eq!(record["data"]["at"]["handed_over"], "1970-01-01T00:00:02.000Z");
+    }
+
+    #[test]
     fn the_names_of_types_and_states_are_those_of_their_serialised_form() {
         for what in ReceiptType::ALL {
             assert_eq!(json!(what), what.as_str());
         }
-        for state in ["applied", "verified", "settled", "stuck"] {
+        for state in ["applied", "verified", "settled", "handed_over", "stuck"] {
             assert_eq!(json!(ReceiptState::parse(state)), state);
         }
         assert_eq!(ReceiptState::parse("owed"), None);

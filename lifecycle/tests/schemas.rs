@@ -201,10 +201,12 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
         let order = Order { event, class, actions: &Action::ALL, downstreams: &downstreams };
         schema.holds(&receipt::requested(&concerning, &order), &["traceparent"]);
     }
-    let states = [ReceiptState::Applied, ReceiptState::Verified, ReceiptState::Settled, ReceiptState::Stuck];
-    for (step, state) in ReceiptType::ALL.into_iter().skip(1).zip(states) {
-        let verified_at = (state != ReceiptState::Stuck).then(|| at(2));
-        let receipt = Receipt {
+    use ReceiptState::{Applied, HandedOver, Settled, Stuck, Verified};
+    let optional = ["traceparent", "action", "handed_over"];
+    for (step, state) in ReceiptType::ALL.into_iter().skip(1).zip([Applied, Verified, Settled, HandedOver, Stuck]) {
+        let verified_at = (state != Stuck).then(|| at(2));
+        let mut receipt = Receipt {
+            action: None,
             state,
             found: 2,
             ended: 2,
@@ -212,8 +214,14 @@ fn a_receipt_of_every_step_is_as_its_schema_says() {
             applied_at: Some(at(1)),
             verified_at,
             settled_at: None,
+            handed_over_at: None,
         };
-        schema.holds(&receipt::step(&concerning, step, "web", &receipt), &["traceparent"]);
+        schema.holds(&receipt::step(&concerning, step, "web", &receipt), &optional);
+        for action in Action::ALL.into_iter().filter(|action| !action.is_cutoff()) {
+            receipt.action = Some(action);
+            receipt.handed_over_at = (action == Action::Notify).then(|| at(3));
+            schema.holds(&receipt::step(&concerning, step, "web", &receipt), &optional);
+        }
     }
     for what in LockType::ALL {
         schema.holds(&lock::record(&concerning, what, at(3), &downstreams), &["traceparent"]);

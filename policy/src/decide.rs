@@ -37,6 +37,9 @@ pub struct Ordered {
     /// How long, of a lock.
     #[serde(default, rename = "lock_for_ms", skip_serializing_if = "Option::is_none", with = "milliseconds")]
     pub lock_for: Option<Duration>,
+    /// How long sessions may still live, where they are shortened.
+    #[serde(default, rename = "shorten_to_ms", skip_serializing_if = "Option::is_none", with = "milliseconds")]
+    pub shorten_to: Option<Duration>,
 }
 
 /// A rule whose `when` has no result for the facts at hand.
@@ -52,8 +55,8 @@ impl Policy {
     /// What this event obliges us to do. `changed` and `data` are `event.changed` and `event.data` in expressions.
     ///
     /// A rule whose `when` cannot be evaluated fails closed: it counts as matched if all that it may order, `else` included,
-    /// is `revoke_sessions` and `revoke_refresh`, since a session ended for nothing costs a login and one kept for nothing may
-    /// cost the company. Everything else does harm or lasts when it is done for nothing (`lock`, `revoke_credentials`), or
+    /// is `revoke_sessions`, `revoke_refresh` and `shorten_ttl`, since a session ended for nothing costs a login and one kept for
+    /// nothing may cost the company. Everything else does harm or lasts when it is done for nothing (`lock`, `revoke_credentials`), or
     /// saves nobody (`notify`); such a rule does not match. Either way [`Decision::errors`] says so.
     pub fn decide(&self, event: EventType, changed: &[String], data: &Value, context: &Context) -> Decision {
         let facts = Facts {
@@ -83,18 +86,21 @@ impl Policy {
 impl Rule {
     /// Whether the rule counts as matched when nobody can say.
     pub(crate) fn fails_closed(&self) -> bool {
-        let ends_only = |action: &Action| matches!(action, Action::RevokeSessions | Action::RevokeRefresh);
+        let ends_only =
+            |action: &Action| matches!(action, Action::RevokeSessions | Action::RevokeRefresh | Action::ShortenTtl);
         self.actions.iter().chain(&self.otherwise).all(ends_only)
     }
 }
 
-fn orders(rule: &Rule) -> impl Iterator<Item = Ordered> {
-    rule.actions.iter().map(|action| Ordered {
+pub(crate) fn orders(rule: &Rule) -> impl Iterator<Item = Ordered> {
+    let may_be = |action: Action, wanted| action == wanted || rule.otherwise.contains(&wanted);
+    rule.actions.iter().map(move |action| Ordered {
         rule: rule.name.clone(),
         action: *action,
         downstreams: rule.downstreams.clone(),
         otherwise: rule.otherwise.iter().copied().filter(|other| other != action).collect(),
-        lock_for: rule.lock_for.filter(|_| *action == Action::Lock || rule.otherwise.contains(&Action::Lock)),
+        lock_for: rule.lock_for.filter(|_| may_be(*action, Action::Lock)),
+        shorten_to: rule.shorten_to.filter(|_| may_be(*action, Action::ShortenTtl)),
     })
 }
 
@@ -115,8 +121,10 @@ mod milliseconds {
 
 /// Adds an order, into one of the same action where that means the same: the same `else` in more downstreams, or more `else` in
 /// the same downstreams. Two orders that differ in both stay two, or an `else` would spread to downstreams it was not meant for.
-fn join(orders: &mut Vec<Ordered>, new: Ordered) {
-    let same = |order: &&mut Ordered| order.action == new.action && order.lock_for == new.lock_for;
+pub(crate) fn join(orders: &mut Vec<Ordered>, new: Ordered) {
+    let same = |order: &&mut Ordered| {
+        (order.action, order.lock_for, order.shorten_to) == (new.action, new.lock_for, new.shorten_to)
+    };
     for order in orders.iter_mut().filter(same) {
         if order.otherwise == new.otherwise {
             order.downstreams = match (order.downstreams.take(), new.downstreams) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lifecycle::{Action, EventType};
 
+use crate::brake::Brake;
 use crate::example;
 use crate::expression::Expression;
 use crate::naming::problem;
@@ -15,10 +16,23 @@ use crate::vocabulary::{Scope, Words};
 use crate::yaml::{self, Content, Node};
 
 const TOP: &[&str] = &["rules", "examples"];
-const RULE: &[&str] = &["name", "on", "when", "do", "downstreams", "else", "lock_for"];
+const RULE: &[&str] = &["name", "on", "when", "do", "downstreams", "else", "lock_for", "shorten_to", "brake"];
 
-/// Whoever must be out for longer is suspended at a source. In seconds.
-const LONGEST_LOCK: u64 = 365 * 86_400;
+/// Whoever must be out for longer is suspended at a source, and what may live for longer need not be shortened. In seconds.
+const LONGEST: u64 = 365 * 86_400;
+
+/// A number and a unit, in seconds.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let seconds = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(seconds)
+}
 
 pub(crate) fn read(source: &str) -> Result<Policy, Vec<Problem>> {
     let mut reader = Reader { source, problems: Vec::new() };
@@ -106,15 +120,15 @@ impl Reader<'_> {
             policy.downstreams.extend(names.into_iter().map(mention));
             sorted
         });
-        let lock_for = fields.get("lock_for").and_then(|node| {
-            if !actions.contains(&Action::Lock) && !otherwise.contains(&Action::Lock) {
-                self.report(
-                    node.place,
-                    format!("{label}: `lock_for` says how long a lock lasts, and there is no `lock` in `do`"),
-                );
+        let mut lasts = |key, action, stray| {
+            let node = fields.get(key)?;
+            if !actions.contains(&action) && !otherwise.contains(&action) {
+                self.report(node.place, format!("{label}: {stray}, and there is no `{action}` in `do`"));
             }
-            self.duration(node, label)
-        });
+            self.duration(node, label, key)
+        };
+        let lock_for = lasts("lock_for", Action::Lock, "`lock_for` says how long a lock lasts");
+        let shorten_to = lasts("shorten_to", Action::ShortenTtl, "`shorten_to` says how long sessions may still live");
         let when = fields.get("when");
         let condition = when.and_then(|node| self.condition(node, label));
         if let (Some(condition), Some(node)) = (&condition, when) {
@@ -128,7 +142,9 @@ impl Reader<'_> {
             };
             policy.sources.extend(condition.reads().sources.iter().map(mention));
         }
-        let rule = Rule { name, line: node.place.line, on, condition, actions, downstreams, otherwise, lock_for };
+        let brake = fields.get("brake").and_then(|node| Brake::read(self, node, label, &on));
+        let line = node.place.line;
+        let rule = Rule { name, line, on, condition, actions, downstreams, otherwise, lock_for, shorten_to, brake };
         if let (Some(condition), Some(node)) = (&rule.condition, when) {
             match trial::run(condition, &rule.on) {
                 Trial::Sound => {}
@@ -161,24 +177,13 @@ impl Reader<'_> {
         }
     }
 
-    fn duration(&mut self, node: &Node, label: &str) -> Option<Duration> {
-        let text = self.text(node, "`lock_for`")?;
-        let read = || {
-            let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-            let seconds = match unit.trim() {
-                "s" => 1,
-                "m" => 60,
-                "h" => 3_600,
-                "d" => 86_400,
-                _ => return None,
-            };
-            number.parse::<u64>().ok()?.checked_mul(seconds).filter(|lasts| (1..=LONGEST_LOCK).contains(lasts))
-        };
-        let found = read().map(Duration::from_secs);
+    fn duration(&mut self, node: &Node, label: &str, key: &str) -> Option<Duration> {
+        let text = self.text(node, &format!("`{key}`"))?;
+        let found = seconds(text).filter(|lasts| (1..=LONGEST).contains(lasts)).map(Duration::from_secs);
         if found.is_none() {
             self.report(
                 node.place,
-                format!("{label}: `lock_for` is a number and a unit, such as 30m, 8h or 2d, a year at most"),
+                format!("{label}: `{key}` is a number and a unit, such as 30m, 8h or 2d, a year at most"),
             );
         }
         found

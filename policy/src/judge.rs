@@ -10,7 +10,8 @@ use lifecycle::{Action, Context, EventType, IdentityView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decide::{Decision, Ordered};
+use crate::brake::{Braked, Braking, Sorted};
+use crate::decide::{Decision, Ordered, join, orders};
 use crate::policy::Policy;
 
 /// A policy with what it depends on besides facts: what each downstream can do, and who is spared by name.
@@ -28,7 +29,10 @@ pub struct Judge {
 #[derive(Debug, Clone, Default)]
 pub struct Ruling {
     pub decision: Decision,
+    /// All that the rules order, as if no brake held.
     pub effect: Effect,
+    /// How that is split, where rules with a brake have a part in it that others do not order anyway.
+    pub braking: Option<Braking>,
     /// It would have ended something, had the person not been named in `break_glass`.
     pub spared: bool,
 }
@@ -42,9 +46,12 @@ pub struct Effect {
     pub downstreams: BTreeMap<String, BTreeSet<Action>>,
     /// How long a lock among them lasts: as long as the longest of several.
     pub lock_for: Option<Duration>,
+    /// How long sessions may still live, where they are shortened: no longer than the shortest of several.
+    pub shorten_to: Option<Duration>,
     /// (downstream, action) replaced by its `else`.
     pub replaced: BTreeSet<(String, Action)>,
-    /// (action, downstream) that can be neither done nor replaced, in the order in which they were asked for.
+    /// (action, downstream) that can be neither done nor replaced, in the order in which they were asked for; without those of which
+    /// nobody expects it ([`concerns`]).
     pub unsupported: Vec<(Action, String)>,
 }
 
@@ -102,14 +109,30 @@ impl Judge {
             .unwrap_or_default();
         let decision = self.policy.decide(event, &changed, data, context);
         let effect = self.effect(&decision.actions);
+        let braking = self.braking(event, &decision);
         let spared = effect.ends() && context.identity.as_ref().is_some_and(|identity| self.spares(identity));
-        Ruling { decision, effect, spared }
+        Ruling { decision, effect, braking, spared }
     }
 
     /// A decision that was made before, and whether something was ended by it, as if it were made where we are now.
     pub fn recall(&self, decision: Decision, ended: bool) -> Ruling {
         let effect = self.effect(&decision.actions);
-        Ruling { spared: effect.ends() && !ended, decision, effect }
+        Ruling { spared: effect.ends() && !ended, decision, effect, braking: None }
+    }
+
+    /// What the brakes of the rules that matched are asked about.
+    fn braking(&self, event: EventType, decision: &Decision) -> Option<Braking> {
+        let Sorted { braked, free: others } = self.policy.braked(event, &decision.rules)?;
+        let mut unbraked = Vec::new();
+        others.into_iter().flat_map(orders).for_each(|order| join(&mut unbraked, order));
+        let free = self.effect(&unbraked);
+        let parts = braked.into_iter().map(|(rule, brake)| Braked {
+            rule: rule.name.clone(),
+            brake,
+            effect: self.effect(&orders(rule).collect::<Vec<_>>()),
+        });
+        let parts: Vec<Braked> = parts.filter(|part| part.effect.acts() && !free.covers(&part.effect)).collect();
+        if parts.is_empty() { None } else { Some(Braking { free, parts }) }
     }
 
     /// Which scopes demand what, and which downstreams can do any of it. What a downstream cannot do is replaced by its `else`
@@ -123,6 +146,7 @@ impl Judge {
             for scope in scope_names {
                 scopes.entry(scope).or_default().insert(order.action);
             }
+            let somewhere = self.abilities.values().any(|able| able.contains(&order.action));
             let concerned = |name: &String| order.downstreams.as_ref().is_none_or(|names| names.contains(name));
             for (name, able) in self.abilities.iter().filter(|(name, _)| concerned(name)) {
                 let mut carries_out = |actions: &[Action]| {
@@ -134,7 +158,9 @@ impl Judge {
                 }
                 let instead: Vec<Action> = order.otherwise.iter().copied().filter(|a| able.contains(a)).collect();
                 if instead.is_empty() {
-                    effect.unsupported.push((order.action, name.clone()));
+                    if order.downstreams.is_some() || concerns(order.action, able, somewhere) {
+                        effect.unsupported.push((order.action, name.clone()));
+                    }
                 } else {
                     carries_out(&instead);
                     scopes.entry(Some(name.clone())).or_default().extend(instead);
@@ -142,14 +168,32 @@ impl Judge {
                 }
             }
         }
-        let is_cutoff =
-            |a: &Action| matches!(a, Action::RevokeSessions | Action::RevokeRefresh | Action::Recheck | Action::Lock);
-        scopes.values_mut().for_each(|actions| actions.retain(is_cutoff));
+        scopes.values_mut().for_each(|actions| actions.retain(|action| action.is_cutoff()));
         scopes.retain(|_, actions| !actions.is_empty());
         effect.scopes = scopes;
+        effect.without_what_ends_at_once();
         let locks = orders.iter().filter(|o| o.action == Action::Lock || o.otherwise.contains(&Action::Lock));
         effect.lock_for = locks.map(|order| order.lock_for.unwrap_or(crate::LOCK)).max();
+        if effect.shortens() {
+            let asked = |o: &&Ordered| o.action == Action::ShortenTtl || o.otherwise.contains(&Action::ShortenTtl);
+            let left = orders.iter().filter(asked).map(|order| order.shorten_to.unwrap_or(crate::SHORTENED));
+            effect.shorten_to = left.min();
+        }
         effect
+    }
+
+    /// The downstreams that can do any of these, with what of it: of all, or of these.
+    pub fn able(&self, actions: &[Action], among: Option<&[String]>) -> BTreeMap<String, Vec<Action>> {
+        let concerned = self.abilities.iter().filter(|(name, _)| among.is_none_or(|names| names.contains(name)));
+        let able = concerned.map(|(name, able)| {
+            (name.clone(), actions.iter().copied().filter(|action| able.contains(action)).collect::<Vec<_>>())
+        });
+        able.filter(|(_, able)| !able.is_empty()).collect()
+    }
+
+    /// Those whom `break_glass` names, in lower case.
+    pub fn break_glass(&self) -> Vec<String> {
+        self.break_glass.iter().cloned().collect()
     }
 
     fn spares(&self, identity: &IdentityView) -> bool {
@@ -158,10 +202,46 @@ impl Judge {
     }
 }
 
+/// Whether a rule that names no downstreams means one that can do just `able` when it orders `action`, which `somewhere` can be
+/// done: where no session is kept there is none to end, and a signal is not missed at each store of sessions.
+pub fn concerns(action: Action, able: &[Action], somewhere: bool) -> bool {
+    if action.is_cutoff() { able.iter().any(|can| can.is_cutoff()) } else { !somewhere }
+}
+
 impl Effect {
-    /// Whether any cutoff is demanded.
+    /// Whether anything ends by it: a cutoff is demanded, or credentials are revoked.
     pub fn ends(&self) -> bool {
-        !self.scopes.is_empty()
+        !self.scopes.is_empty() || self.downstreams.values().any(|actions| actions.contains(&Action::RevokeCredentials))
+    }
+
+    /// Whether it does anything, if only tell somebody.
+    pub fn acts(&self) -> bool {
+        self.ends() || self.downstreams.values().any(|actions| !actions.is_empty())
+    }
+
+    /// What is left of it for somebody who is spared: whoever is told of it is told all the same.
+    #[must_use]
+    pub fn spared(self) -> Self {
+        let told = self.downstreams.into_iter().filter(|(_, actions)| actions.contains(&Action::Notify));
+        let downstreams = told.map(|(name, _)| (name, BTreeSet::from([Action::Notify]))).collect();
+        Self { downstreams, unsupported: self.unsupported, ..Self::default() }
+    }
+
+    fn shortens(&self) -> bool {
+        self.scopes.values().any(|actions| actions.contains(&Action::ShortenTtl))
+    }
+
+    /// What ends at once has no life left that could be shortened.
+    fn without_what_ends_at_once(&mut self) {
+        let ends = |actions: &BTreeSet<Action>| actions.contains(&Action::RevokeSessions);
+        let everywhere = self.scopes.get(&None).is_some_and(ends);
+        for actions in self.scopes.values_mut().filter(|actions| everywhere || ends(actions)) {
+            actions.remove(&Action::ShortenTtl);
+        }
+        self.scopes.retain(|_, actions| !actions.is_empty());
+        for actions in self.downstreams.values_mut().filter(|actions| ends(actions)) {
+            actions.remove(&Action::ShortenTtl);
+        }
     }
 }
 
@@ -169,6 +249,12 @@ impl Ruling {
     /// Whether anything ends by it.
     pub fn ends(&self) -> bool {
         self.effect.ends() && !self.spared
+    }
+
+    /// Where anything is done by it.
+    pub fn places(&self) -> impl Iterator<Item = &String> {
+        let done = |actions: &BTreeSet<Action>| !self.spared || actions.contains(&Action::Notify);
+        self.effect.downstreams.iter().filter(move |(_, actions)| done(actions)).map(|(name, _)| name)
     }
 
     /// How `other` differs from this one in what it does; the names of the rules do not matter.
@@ -180,7 +266,8 @@ impl Ruling {
             (false, false) if self.spared || other.spared => return None,
             _ => {}
         }
-        if self.actions() != other.actions() || self.effect.lock_for != other.effect.lock_for {
+        let lasts = |ruling: &Ruling| (ruling.effect.lock_for, ruling.effect.shorten_to);
+        if self.actions() != other.actions() || lasts(self) != lasts(other) {
             return Some(Difference::OtherActions);
         }
         let places = |ruling: &Ruling| (ruling.effect.scopes.clone(), ruling.effect.downstreams.clone());

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod brake;
 mod calls;
 mod check;
 mod decide;
@@ -26,13 +27,14 @@ mod trial;
 mod vocabulary;
 mod yaml;
 
+pub use brake::{Brake, Braked, Braking};
 pub use decide::{Decision, Ordered, RuleError};
 pub use error::EvaluationError;
 pub use example::ExampleResult;
-pub use judge::{Difference, Effect, Judge, Ruling};
+pub use judge::{Difference, Effect, Judge, Ruling, concerns};
 pub use keyed::KeyError;
 pub use names::{NameError, Names};
-pub use policy::{LOCK, Policy, Rule};
+pub use policy::{LOCK, Policy, Rule, SHORTENED};
 pub use problem::Problem;
 pub use publish::PublishExpression;
 pub use subject::SubjectExpression;

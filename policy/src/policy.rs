@@ -6,6 +6,7 @@ use lifecycle::{Action, EventType};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::brake::Brake;
 use crate::document;
 use crate::example::{Example, ExampleResult};
 use crate::expression::Expression;
@@ -30,10 +31,17 @@ pub struct Rule {
     pub otherwise: Vec<Action>,
     /// How long a `lock` of this rule lasts; `None`: [`LOCK`].
     pub lock_for: Option<Duration>,
+    /// How long sessions may still live that a `shorten_ttl` of this rule is about; `None`: [`SHORTENED`].
+    pub shorten_to: Option<Duration>,
+    /// How much it may order; `None` is whatever it matches.
+    pub brake: Option<Brake>,
 }
 
 /// How long a lock lasts that does not say so.
 pub const LOCK: Duration = Duration::from_secs(3_600);
+
+/// How long sessions may still live that are shortened without saying so.
+pub const SHORTENED: Duration = Duration::from_secs(900);
 
 impl Rule {
     /// The expression after `when`, as it was written; `None` always holds.
@@ -116,6 +124,12 @@ impl Policy {
                 // Rules that say nothing of it keep the digest that they had before it could be said.
                 if let Some(lasts) = rule.lock_for {
                     said["lock_for_ms"] = json!(lasts.as_millis() as u64);
+                }
+                if let Some(left) = rule.shorten_to {
+                    said["shorten_to_ms"] = json!(left.as_millis() as u64);
+                }
+                if let Some(brake) = rule.brake {
+                    said["brake"] = json!({"count": brake.count, "window_ms": brake.window.as_millis() as u64});
                 }
                 said
             })

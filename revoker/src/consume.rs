@@ -87,29 +87,26 @@ impl Revoker {
     }
 
     /// Decides events; before a reinstatement the suspension that it ends, should that one come later. What the bus did not
-    /// tell counts as told now.
+    /// tell counts as told now. Their order is nothing: what is decided of one subject takes effect by version.
     pub(crate) async fn judge_all(&self, events: Vec<Undecided>, told: &Told) -> directory::Result<Judged> {
         let now = Utc::now();
         let told_at = |event: &Undecided| told.get(&event.event_id).copied().unwrap_or(now);
         let mut all = Judged::default();
         let mut judged: HashSet<i64> = HashSet::new();
-        for event in events {
-            let listens = self.judge.policy().listens(event.event_type);
-            if !event.urgent && !listens && event.event_type != EventType::IdentityMerged {
+        let early = self.directory.undecided_before(&events).await?;
+        let counted = |event: &Undecided| {
+            event.urgent
+                || self.judge.policy().listens(event.event_type)
+                || event.event_type == EventType::IdentityMerged
+        };
+        let events = events.into_iter().map(|event| (counted(&event), event));
+        for (counts, event) in early.into_iter().map(|event| (true, event)).chain(events) {
+            if !counts {
                 self.compare(&event, &Ruling::default(), &mut all);
-                continue;
-            }
-            let at = told_at(&event);
-            let earlier = match event.event_type {
-                EventType::IdentityReinstated => self.directory.undecided_before(&event).await?,
-                _ => Vec::new(),
-            };
-            for event in earlier.into_iter().chain([event]) {
-                if judged.insert(event.id) {
-                    let ruling = self.rule(&event);
-                    self.compare(&event, &ruling, &mut all);
-                    all.made.push(self.make(event, ruling, at));
-                }
+            } else if judged.insert(event.id) {
+                let (ruling, at) = (self.rule(&event), told_at(&event));
+                self.compare(&event, &ruling, &mut all);
+                all.made.push(self.make(event, ruling, at));
             }
         }
         Ok(all)

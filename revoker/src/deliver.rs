@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use directory::{Answer, Leased, Outcome};
+use directory::{Answer, Clock, Leased, Outcome};
 use downstreams::Finds;
 use lifecycle::Class;
 use lifecycle::delivery::retry_delay;
+use lifecycle::must_end::SessionKind;
 use rand::RngExt;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use crate::spans::Passes;
 use crate::{Revoker, Target, pass};
 
 /// How long a lease lasts unless renewed: what a killed process had at work is late by no more than this.
-const HOLD: Duration = Duration::from_secs(10);
+pub(crate) const HOLD: Duration = Duration::from_secs(10);
 /// How often a pass renews the lease of what it works on.
 const RENEW: Duration = Duration::from_secs(3);
 /// How often a refused batch is halved; enough to single out some of 500, and an end where everybody is refused.
@@ -68,39 +69,56 @@ impl Revoker {
 
     async fn until_due(&self, target: &Target, up_to: i16) -> Duration {
         match self.directory.next_due(&target.name, up_to).await {
-            Ok(Some(at)) => {
-                (at - Utc::now()).to_std().unwrap_or(Duration::from_millis(1)).clamp(Duration::from_millis(1), POLL)
-            }
+            Ok(Some(wait)) => wait.clamp(Duration::from_millis(1), POLL),
             Ok(None) | Err(_) => POLL,
         }
     }
 
-    /// Works off one batch. Whether there was one.
+    /// Works off one batch, or one errand: the end of sessions comes first. Whether there was any.
     async fn work(&self, target: &Target, up_to: i16, limit: i64) -> directory::Result<bool> {
+        let passed = target.keeps_sessions() && self.pass(target, up_to, limit).await?;
+        Ok(passed || (target.runs_errands() && self.run_errand(target, up_to).await?))
+    }
+
+    async fn pass(&self, target: &Target, up_to: i16, limit: i64) -> directory::Result<bool> {
         let leased = self.directory.lease_deliveries(&target.name, up_to, limit, HOLD).await?;
         if leased.is_empty() {
             return Ok(false);
         }
-        let done = {
-            let work = self.make_passes(target, &leased);
-            tokio::pin!(work);
-            loop {
-                tokio::select! {
-                    done = &mut work => break done,
-                    () = tokio::time::sleep(RENEW) => {
-                        // The pass goes on: should the lease run out, the answer is refused and somebody else makes it.
-                        if let Err(error) = self.directory.renew(leased[0].lease, HOLD).await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, downstream.name = target.name, "a lease could not be renewed");
-                        }
-                    }
-                }
-            }
-        };
+        let renew = || self.directory.renew(leased[0].lease, HOLD);
+        let done = self.keeping(target, renew, self.make_passes(target, &leased)).await;
         if let Err(error) = done {
             self.directory.unlease(&leased).await?;
             return Err(error);
         }
         Ok(true)
+    }
+
+    /// Awaits `work`, whose lease is renewed meanwhile.
+    pub(crate) async fn keeping<T, F: Future<Output = directory::Result<()>>>(
+        &self,
+        target: &Target,
+        renew: impl Fn() -> F,
+        work: impl Future<Output = T>,
+    ) -> T {
+        // Beside the work, never instead of it: an answer that is half written has locked the rows that are renewed.
+        let renewing = async {
+            loop {
+                tokio::time::sleep(RENEW).await;
+                // The work goes on: should the lease run out, the answer is refused and somebody else does it.
+                if let Err(error) = renew().await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        downstream.name = target.name,
+                        "a lease could not be renewed"
+                    );
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = renewing => unreachable!("it is renewed as long as the work lasts"),
+        }
     }
 
     /// Makes passes until each of `leased` has its answer or is put off. A batch that is refused is made again in halves, so
@@ -121,6 +139,7 @@ impl Revoker {
                     self.directory.answer(&target.name, &answers).await?;
                     passes.answered(&answers);
                     self.measure(target, part, &answers);
+                    watch_on(target, &answers);
                     if let Some((failures, lasted)) = over {
                         self.well_again(target, failures, lasted).await?;
                     }
@@ -145,7 +164,7 @@ impl Revoker {
     }
 
     /// The first pass that went well after a failure: whoever waits for the next try need not wait any longer.
-    async fn well_again(&self, target: &Target, failures: u32, lasted: Duration) -> directory::Result<()> {
+    pub(crate) async fn well_again(&self, target: &Target, failures: u32, lasted: Duration) -> directory::Result<()> {
         self.metrics.open(&target.name, false);
         let waiting = self.directory.bring_forward(&target.name).await?;
         let lasted_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX);
@@ -159,8 +178,10 @@ impl Revoker {
             self.metrics.ended(&target.name, answer.ended, answer.resurrected, answer.collateral);
             let Some(leased) = leased.get(&answer.subject) else { continue };
             self.measure_hops(target, leased, answer);
-            if let (true, Some(at), Some(committed)) = (answer.first, answer.verified_at, leased.wanted.sessions_before)
-            {
+            let ends = answer.first && leased.is_about(SessionKind::Session);
+            if let (true, Some(at), Some(before)) = (ends, answer.verified_at, leased.wanted.sessions_before) {
+                // What was shortened is measured from when it came into force.
+                let committed = leased.asked_at.map_or(before, |asked| asked.max(before));
                 self.metrics.verified(&target.name, committed, at, leased.trace.as_deref());
             }
             if answer.resurrected > 0 {
@@ -185,8 +206,8 @@ impl Revoker {
         }
     }
 
-    /// Everything stays owed; what the error says decides when it is tried again and whether a person has to help.
-    async fn put_off(&self, target: &Target, leased: &[Leased], error: &downstreams::Error) -> directory::Result<()> {
+    /// Notes that `owed` of a downstream were not done.
+    pub(crate) fn failed(&self, target: &Target, owed: usize, error: &downstreams::Error) -> Failure {
         use downstreams::Error::*;
         let (least, stuck) = match error {
             Unavailable(_) => (Duration::ZERO, false),
@@ -201,20 +222,41 @@ impl Revoker {
             tracing::warn!(
                 error = error as &dyn std::error::Error,
                 downstream.name = target.name,
-                owed = leased.len(),
+                owed,
                 stuck,
                 "the downstream did not do it; it stays owed"
             );
         }
-        let now = Utc::now();
-        let due: Vec<DateTime<Utc>> = leased
-            .iter()
-            .map(|l| {
-                let wait = retry_delay(l.attempts + 1).max(least);
-                now + wait.mul_f64(rand::rng().random_range(0.8..1.2))
-            })
-            .collect();
-        self.directory.defer(&target.name, leased, &due, &sentence(error), stuck).await
+        Failure { least, stuck }
+    }
+
+    async fn put_off(&self, target: &Target, leased: &[Leased], error: &downstreams::Error) -> directory::Result<()> {
+        let failure = self.failed(target, leased.len(), error);
+        let due: Vec<DateTime<Utc>> = leased.iter().map(|l| failure.due(l.attempts, l.clock)).collect();
+        self.directory.defer(&target.name, leased, &due, &sentence(error), failure.stuck).await
+    }
+}
+
+/// Everything stays owed; what the error says decides when it is tried again and whether a person has to help.
+pub(crate) struct Failure {
+    least: Duration,
+    pub stuck: bool,
+}
+
+impl Failure {
+    /// When to try again what had failed so often before.
+    pub fn due(&self, attempts: u32, clock: Clock) -> DateTime<Utc> {
+        let wait = retry_delay(attempts + 1).max(self.least);
+        clock.now() + wait.mul_f64(rand::rng().random_range(0.8..1.2))
+    }
+}
+
+/// Nobody need be kept out any more for whom no sweep is to come.
+fn watch_on(target: &Target, answers: &[Answer]) {
+    let Some(index) = target.adapter.index() else { return };
+    for answer in answers.iter().filter(|answer| answer.due_at.is_none()) {
+        target.watch.forget(answer.subject);
+        index.watch(answer.subject, None);
     }
 }
 

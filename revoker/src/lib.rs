@@ -2,17 +2,22 @@
 
 mod announce;
 mod breaker;
+mod carry_out;
 mod config;
 mod consume;
 mod deliver;
+mod errands;
+mod follow;
 mod judge;
 mod look;
 pub mod metrics;
 mod pass;
 mod reconcile;
 mod requests;
+mod shorten;
 mod spans;
 mod values;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +32,7 @@ pub use announce::publishing;
 pub use breaker::Breaker;
 pub use config::Config;
 pub use metrics::{Hops, Metrics};
+pub use watch::Watch;
 
 /// The bus group of the revoker.
 pub const GROUP: &str = "revoker";
@@ -41,6 +47,7 @@ pub struct Target {
     pub skew: chrono::Duration,
     pub workers: usize,
     pub breaker: Breaker,
+    pub watch: Watch,
 }
 
 impl Target {
@@ -56,6 +63,16 @@ impl Target {
     fn can(&self, action: Action) -> bool {
         self.adapter.capabilities().actions.contains(&action)
     }
+
+    /// Whether there is anything that a cutoff would end.
+    fn keeps_sessions(&self) -> bool {
+        self.adapter.capabilities().actions.iter().any(|action| action.is_cutoff())
+    }
+
+    /// Whether it does anything besides.
+    fn runs_errands(&self) -> bool {
+        self.adapter.capabilities().actions.iter().any(|action| !action.is_cutoff())
+    }
 }
 
 /// Everything that the revoker's loops share.
@@ -65,6 +82,8 @@ pub struct Revoker {
     pub judge: Judge,
     /// A draft that is decided beside the policy, and does nothing.
     pub shadow: Option<Judge>,
+    /// More orders at once than this take two people, where they are by hand.
+    pub mass: Option<u64>,
     pub metrics: Metrics,
 }
 

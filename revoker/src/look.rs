@@ -176,6 +176,10 @@ impl Revoker {
             found.iter().map(|session| show(session, &ended, cutoff.as_ref(), target.skew, now)).collect();
         seen.found = shown.len();
         seen.would_end = cutoff.map(|_| shown.iter().filter(|shown| shown.would_end == Some(true)).count());
+        let asked = |action| wish.would.as_ref().is_some_and(|actions| actions.contains(&action));
+        if asked(Action::RevokeCredentials) && target.can(Action::RevokeCredentials) {
+            seen.note = Some("credentials would be revoked");
+        }
         seen.sessions = shown.into_iter().take(LISTED).collect();
         Ok(seen)
     }

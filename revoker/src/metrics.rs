@@ -1,5 +1,7 @@
 //! What the revoker measures. Labels are names from the configuration, never people.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use lifecycle::Lane;
 use policy::Difference;
@@ -16,8 +18,13 @@ pub const DECISIONS: &str = "leaver_decisions";
 pub const SESSIONS_ENDED: &str = "leaver_sessions_ended";
 pub const SESSIONS_RESURRECTED: &str = "leaver_sessions_resurrected";
 pub const SESSIONS_COLLATERAL: &str = "leaver_sessions_collateral";
+pub const CREDENTIALS_REVOKED: &str = "leaver_credentials_revoked";
+pub const SIGNALS_HANDED_OVER: &str = "leaver_signals_handed_over";
 pub const PASS_FAILURES: &str = "leaver_delivery_failures";
 pub const DOWNSTREAM_FAILING: &str = "leaver_downstream_failing";
+pub const INDEX_SESSIONS: &str = "leaver_session_index_sessions";
+pub const INDEX_NOTIFIED: &str = "leaver_session_index_notified";
+pub const INDEX_WALKED: &str = "leaver_session_index_walked_timestamp_seconds";
 pub const NO_MAPPING: &str = "leaver_no_mapping";
 pub const BREAK_GLASS: &str = "leaver_break_glass_spared";
 pub const SHADOW_EVENTS: &str = "leaver_shadow_events";
@@ -41,8 +48,13 @@ pub struct Metrics {
     ended: Family<ByDownstream, Counter>,
     resurrected: Family<ByDownstream, Counter>,
     collateral: Family<ByDownstream, Counter>,
+    credentials: Family<ByDownstream, Counter>,
+    signals: Family<ByDownstream, Counter>,
     failures: Family<ByDownstream, Counter>,
     failing: Family<ByDownstream, Gauge>,
+    index_sessions: Family<ByDownstream, Gauge>,
+    index_notified: Family<ByDownstream, Gauge>,
+    index_walked: Family<ByDownstream, Gauge>,
     no_mapping: Family<ByDownstream, Counter>,
     pub(crate) decisions: Counter,
     pub(crate) break_glass: Counter,
@@ -67,7 +79,10 @@ impl Metrics {
             for hop in ["applied", "verified", "settled"] {
                 drop(self.hops.get_or_create(&at(hop, "downstream", name)));
             }
-            for family in [&self.ended, &self.resurrected, &self.collateral, &self.failures, &self.no_mapping] {
+            let sessions = [&self.ended, &self.resurrected, &self.collateral];
+            for family in
+                sessions.into_iter().chain([&self.credentials, &self.signals, &self.failures, &self.no_mapping])
+            {
                 drop(family.get_or_create(&label));
             }
             drop(self.failing.get_or_create(&label));
@@ -87,8 +102,13 @@ impl Metrics {
             ended: Family::default(),
             resurrected: Family::default(),
             collateral: Family::default(),
+            credentials: Family::default(),
+            signals: Family::default(),
             failures: Family::default(),
             failing: Family::default(),
+            index_sessions: Family::default(),
+            index_notified: Family::default(),
+            index_walked: Family::default(),
             no_mapping: Family::default(),
             decisions: Counter::default(),
             break_glass: Counter::default(),
@@ -114,14 +134,35 @@ impl Metrics {
             metrics.collateral.clone(),
         );
         registry.register(
+            CREDENTIALS_REVOKED,
+            "Credentials, such as API keys, that a downstream revoked",
+            metrics.credentials.clone(),
+        );
+        registry.register(
+            SIGNALS_HANDED_OVER,
+            "Signals that a downstream took; what it does with them is its own",
+            metrics.signals.clone(),
+        );
+        registry.register(
             PASS_FAILURES,
-            "Passes that a downstream refused or did not answer",
+            "Passes and errands that a downstream refused or did not answer",
             metrics.failures.clone(),
         );
         registry.register(
             DOWNSTREAM_FAILING,
             "1 while a downstream is asked by one pass at a time, since none has gone well; else 0",
             metrics.failing.clone(),
+        );
+        registry.register(INDEX_SESSIONS, "Sessions in the session index", metrics.index_sessions.clone());
+        registry.register(
+            INDEX_NOTIFIED,
+            "1 while the store tells the session index of what is written; else it is as old as its last walk",
+            metrics.index_notified.clone(),
+        );
+        registry.register(
+            INDEX_WALKED,
+            "When the session index had last walked over the whole store, in seconds since 1970; 0 before that",
+            metrics.index_walked.clone(),
         );
         registry.register(
             NO_MAPPING,
@@ -195,6 +236,14 @@ impl Metrics {
         self.collateral.get_or_create(&label(downstream)).inc_by(u64::from(collateral));
     }
 
+    pub(crate) fn revoked(&self, downstream: &str, credentials: u32) {
+        self.credentials.get_or_create(&label(downstream)).inc_by(u64::from(credentials));
+    }
+
+    pub(crate) fn handed_over(&self, downstream: &str) {
+        self.signals.get_or_create(&label(downstream)).inc();
+    }
+
     pub(crate) fn differs(&self, difference: Difference) {
         self.differences.get_or_create(&[("difference", difference.as_str())]).inc();
     }
@@ -206,6 +255,13 @@ impl Metrics {
     /// Whether its breaker is open.
     pub(crate) fn open(&self, downstream: &str, open: bool) {
         self.failing.get_or_create(&label(downstream)).set(i64::from(open));
+    }
+
+    pub(crate) fn index(&self, downstream: &str, sessions: u64, notified: bool, walked: Duration) {
+        let number = |of: u64| i64::try_from(of).unwrap_or(i64::MAX);
+        self.index_sessions.get_or_create(&label(downstream)).set(number(sessions));
+        self.index_notified.get_or_create(&label(downstream)).set(notified.into());
+        self.index_walked.get_or_create(&label(downstream)).set(number(walked.as_secs()));
     }
 
     pub(crate) fn unmapped(&self, downstream: &str) {

@@ -1,14 +1,14 @@
 //! One pass over one downstream for every delivery that waits: find, end, verify, and say what was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use directory::{Answer, Directory, Leased, Outcome};
-use downstreams::{Ending, Session, SessionId, Subject};
-use lifecycle::Cutoff;
+use downstreams::{Ending, Mark, Session, SessionId, Subject};
 use lifecycle::delivery::{lock_sweep, next_sweep};
-use lifecycle::must_end::{Found, Look, must_end};
+use lifecycle::must_end::{Found, Look, SessionKind, must_end};
+use lifecycle::{Action, Cutoff};
 use uuid::Uuid;
 
 use crate::values::{self, Sought};
@@ -18,7 +18,7 @@ use crate::{Metrics, Target};
 pub(crate) const NO_VALUE: &str = "the subject expression gave no value: nobody to look for";
 
 /// How soon a session that came back is looked for again, unless a pass takes longer: a third of the time at most is spent on it.
-const AGAIN: Duration = Duration::from_millis(50);
+pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
 /// When a pass had ended what it found and had looked again, and how long all of it took.
 #[derive(Debug, Clone, Copy)]
@@ -44,35 +44,30 @@ pub(crate) async fn make(
     metrics: &Metrics,
     leased: &[Leased],
 ) -> Result<Vec<Answer>, Error> {
+    let Some(clock) = leased.first().map(|first| first.clock) else { return Ok(Vec::new()) };
     let begun = Instant::now();
     let sought: Vec<Sought<'_>> = leased.iter().map(Sought::from).collect();
     let subjects = values::of(target, directory, Some(metrics), &sought).await?;
-    let found = target.adapter.find(&subjects).await?;
-    // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
-    // ago. A first pass runs whatever came since, and fails closed.
-    let swept: Vec<Uuid> = leased.iter().filter(|l| l.waiting.is_empty()).map(|l| l.subject).collect();
-    let wanted = if swept.is_empty() { HashMap::new() } else { directory.wanted_now(&target.name, &swept).await? };
-    let now = Utc::now();
-    let mut works: Vec<Work<'_>> = leased
-        .iter()
-        .zip(found)
-        .map(|(l, sessions)| Work::new(target, l, wanted.get(&l.subject).copied().unwrap_or(l.wanted), sessions, now))
-        .collect();
-    let endings: Vec<Ending<'_>> = works
-        .iter()
-        .zip(&subjects)
-        .filter(|(w, _)| !w.ending.is_empty())
-        .map(|(w, subject)| Ending { subject, sessions: &w.ending })
-        .collect();
-    let counts = if endings.is_empty() { Vec::new() } else { target.adapter.end(&endings).await? };
-    let applied_at = Utc::now();
-    let mut counts = counts.into_iter();
-    for work in works.iter_mut().filter(|w| !w.ending.is_empty()) {
-        work.ended = u32::try_from(counts.next().unwrap_or(0)).unwrap_or(u32::MAX);
+    let mut works: Vec<Work<'_>> = leased.iter().map(Work::new).collect();
+    // What an index knows goes at once, however long it takes to read the whole store.
+    if let Some(index) = target.adapter.index() {
+        for (leased, subject) in leased.iter().zip(&subjects) {
+            target.watch.ends(leased, subject, leased.wanted, leased.ended.iter());
+            index.watch(leased.subject, Some(subject));
+        }
+        let known = index.known(&subjects).await?;
+        if known.iter().any(|sessions| !sessions.is_empty()) {
+            end(target, directory, &subjects, &mut works, known).await?;
+        }
     }
+    let found = target.adapter.find(&subjects).await?;
+    end(target, directory, &subjects, &mut works, found).await?;
+    let applied_at = clock.now();
     verify(target, &subjects, &mut works).await?;
-    let verified_at = Utc::now();
+    mark(target, &subjects, &works).await?;
+    let verified_at = clock.now();
     let times = Times { applied_at, verified_at, took: begun.elapsed() };
+    target.watch.took(leased.iter().map(|l| l.subject), times.took);
     let answers = works
         .iter()
         .zip(&subjects)
@@ -84,15 +79,73 @@ pub(crate) async fn make(
     Ok(answers)
 }
 
-/// Re-reads those of whom something was ended; the others were just read.
+/// Ends those of the `found` sessions of each subject that must end.
+async fn end(
+    target: &Target,
+    directory: &Directory,
+    subjects: &[Subject],
+    works: &mut [Work<'_>],
+    found: Vec<Vec<Session>>,
+) -> Result<(), Error> {
+    // A sweep reads the cutoff again just before anything ends: somebody reinstated a moment ago keeps the session of a moment
+    // ago. A first pass runs whatever came since, and fails closed.
+    let swept: Vec<Uuid> = works.iter().filter(|w| w.look == Look::Sweep).map(|w| w.leased.subject).collect();
+    let wanted = if swept.is_empty() { HashMap::new() } else { directory.wanted_now(&target.name, &swept).await? };
+    let now = works[0].leased.clock.now();
+    for (work, sessions) in works.iter_mut().zip(found) {
+        let cutoff = wanted.get(&work.leased.subject).copied().unwrap_or(work.leased.wanted);
+        work.choose(target, cutoff, sessions, now);
+    }
+    if target.adapter.index().is_some() {
+        for (work, subject) in works.iter().zip(subjects) {
+            let ended = work.hashes();
+            target.watch.ends(work.leased, subject, work.cutoff, work.leased.ended.iter().chain(&ended));
+        }
+    }
+    let endings: Vec<Ending<'_>> = works
+        .iter()
+        .zip(subjects)
+        .filter(|(w, _)| !w.ending().is_empty())
+        .map(|(w, subject)| Ending { subject, sessions: w.ending() })
+        .collect();
+    let counts = if endings.is_empty() { Vec::new() } else { target.adapter.end(&endings).await? };
+    let mut counts = counts.into_iter();
+    for work in works.iter_mut().filter(|w| !w.ending().is_empty()) {
+        work.ended = work.ended.saturating_add(u32::try_from(counts.next().unwrap_or(0)).unwrap_or(u32::MAX));
+    }
+    Ok(())
+}
+
+/// Leaves the marks that cutoffs demand, at every look: a store that lost one has it again.
+async fn mark(target: &Target, subjects: &[Subject], works: &[Work<'_>]) -> Result<(), Error> {
+    if !target.can(Action::Recheck) {
+        return Ok(());
+    }
+    let now = works[0].leased.clock.now();
+    let marks: Vec<Mark<'_>> = works
+        .iter()
+        .zip(subjects)
+        .filter_map(|(work, subject)| {
+            let before = work.cutoff.recheck_before?;
+            Some(Mark { subject, before, until: before + target.max_session_life })
+        })
+        .filter(|mark| mark.until > now)
+        .collect();
+    if !marks.is_empty() {
+        target.adapter.mark(&marks).await?;
+    }
+    Ok(())
+}
+
+/// Re-reads those of whom something was ended when the whole store had been read; the others were just read.
 async fn verify(target: &Target, subjects: &[Subject], works: &mut [Work<'_>]) -> Result<(), Error> {
-    let again: Vec<usize> = works.iter().enumerate().filter(|(_, w)| !w.ending.is_empty()).map(|(i, _)| i).collect();
+    let again: Vec<usize> = works.iter().enumerate().filter(|(_, w)| !w.ending().is_empty()).map(|(i, _)| i).collect();
     if again.is_empty() {
         return Ok(());
     }
     let asked: Vec<Subject> = again.iter().map(|i| subjects[*i].clone()).collect();
     let seen = target.adapter.verify(&asked).await?;
-    let now = Utc::now();
+    let now = works[again[0]].leased.clock.now();
     for (index, sessions) in again.into_iter().zip(seen) {
         let work = &mut works[index];
         let hashes = work.hashes();
@@ -113,8 +166,12 @@ struct Work<'a> {
     leased: &'a Leased,
     cutoff: Cutoff,
     look: Look,
-    found: u32,
-    ending: Vec<SessionId>,
+    /// Those that were seen; an index may have led to some before.
+    found: HashSet<SessionId>,
+    /// Those that had to end, in the order in which they were chosen.
+    chosen: Vec<SessionId>,
+    /// Of them, how many were chosen before the last time.
+    before: usize,
     resurrected: u32,
     ended: u32,
     /// Sessions that the re-read still found.
@@ -122,24 +179,49 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(target: &Target, leased: &'a Leased, cutoff: Cutoff, sessions: Vec<Session>, now: DateTime<Utc>) -> Self {
+    fn new(leased: &'a Leased) -> Self {
         let look = if leased.waiting.is_empty() { Look::Sweep } else { Look::First };
-        let found = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
-        let mut resurrected = 0;
-        let mut ending = Vec::new();
-        for session in sessions {
-            let ended_before = leased.ended.contains(session.id.hash().as_slice());
-            let seen = Found { kind: session.kind, auth_time: session.auth_time, ended_before };
-            if must_end(&seen, &cutoff, look, target.skew, now) {
-                resurrected += u32::from(ended_before);
-                ending.push(session.id);
-            }
+        Self {
+            leased,
+            cutoff: leased.wanted,
+            look,
+            found: HashSet::new(),
+            chosen: Vec::new(),
+            before: 0,
+            resurrected: 0,
+            ended: 0,
+            left: 0,
         }
-        Self { leased, cutoff, look, found, ending, resurrected, ended: 0, left: 0 }
+    }
+
+    /// Chooses which of the `sessions` that were just read have to end.
+    fn choose(&mut self, target: &Target, cutoff: Cutoff, sessions: Vec<Session>, now: DateTime<Utc>) {
+        self.cutoff = cutoff;
+        self.before = self.chosen.len();
+        for session in sessions {
+            let ended_before = self.leased.ended.contains(session.id.hash().as_slice());
+            let seen = Found { kind: session.kind, auth_time: session.auth_time, ended_before };
+            if must_end(&seen, &cutoff, self.look_for(session.kind), target.skew, now) {
+                self.resurrected += u32::from(ended_before);
+                self.chosen.push(session.id.clone());
+            }
+            self.found.insert(session.id);
+        }
+    }
+
+    /// How sessions of this kind are looked at. A revocation that is about something else is no first look for them: where login
+    /// times are unknown it would end what has begun since they were last ended.
+    fn look_for(&self, kind: SessionKind) -> Look {
+        if self.leased.is_about(kind) { self.look } else { Look::Sweep }
+    }
+
+    /// Those that were chosen last.
+    fn ending(&self) -> &[SessionId] {
+        &self.chosen[self.before..]
     }
 
     fn hashes(&self) -> Vec<Vec<u8>> {
-        self.ending.iter().map(|id| id.hash().to_vec()).collect()
+        self.chosen.iter().map(|id| id.hash().to_vec()).collect()
     }
 
     /// Sessions that an overdue first pass ended although the subject had been reinstated: it fails closed and says so.
@@ -166,7 +248,7 @@ impl<'a> Work<'a> {
             }
         };
         // A sweep that ended something, back again or new, is followed by at least one more look before anything is settled.
-        let quiet = first || self.ending.is_empty();
+        let quiet = first || self.chosen.is_empty();
         let once_more = !quiet && done >= series;
         let done = if once_more { series.saturating_sub(1) } else { done };
         let outcome = match (self.left, first) {
@@ -193,7 +275,7 @@ impl<'a> Work<'a> {
             outcome,
             revocations: if first { leased.waiting.clone() } else { leased.answered.clone() },
             first,
-            found: if first { self.found } else { u32::try_from(self.ending.len()).unwrap_or(u32::MAX) },
+            found: u32::try_from(if first { self.found.len() } else { self.chosen.len() }).unwrap_or(u32::MAX),
             ended: self.ended,
             resurrected: if first { 0 } else { self.resurrected },
             collateral: self.collateral(),
@@ -209,7 +291,7 @@ impl<'a> Work<'a> {
 }
 
 /// When to look again at what does not go away: at once, then ever later, as long as it has stayed already.
-fn soon(stayed: chrono::Duration) -> Duration {
+pub(crate) fn soon(stayed: chrono::Duration) -> Duration {
     stayed.to_std().unwrap_or_default().clamp(Duration::from_millis(100), Duration::from_secs(30))
 }
 

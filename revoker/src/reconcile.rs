@@ -46,6 +46,7 @@ impl Revoker {
         self.directory.forget_publications().await?;
         self.directory.forget_looks().await?;
         self.directory.forget_strangers().await?;
+        self.directory.forget_windows().await?;
         let listened: Vec<EventType> =
             EventType::ALL.iter().copied().filter(|event_type| self.judge.policy().listens(*event_type)).collect();
         let overdue = self.directory.overdue(overdue, &listened, LIMIT).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bus::Received;
-use directory::{Answer, Leased};
+use directory::{Answer, Errand, Leased, Reply};
 use tracing::{Span, field};
 use uuid::Uuid;
 
@@ -59,7 +59,35 @@ impl Passes {
     /// The downstream did not do it; it stays owed.
     pub fn failed(&self, error: &downstreams::Error) {
         for span in self.0.values() {
-            span.record("otel.status_code", "ERROR").record("otel.status_description", error.to_string());
+            failed(span, error);
         }
     }
+}
+
+/// One errand; nothing where its cause is not traced.
+pub(crate) fn errand(downstream: &str, errand: &Errand) -> Span {
+    let Some(trace) = errand.trace.as_deref() else { return Span::none() };
+    let span = tracing::info_span!(
+        parent: None,
+        "errand",
+        otel.name = format!("{} {downstream}", errand.action),
+        otel.kind = "client",
+        downstream.name = downstream,
+        subject.id = %errand.subject,
+        receipt.state = field::Empty,
+        otel.status_description = field::Empty,
+        otel.status_code = field::Empty,
+    );
+    bus::trace::adopt(&span, trace);
+    span
+}
+
+/// The reply is durable.
+pub(crate) fn replied(span: &Span, reply: &Reply) {
+    span.record("receipt.state", reply.state().as_str());
+}
+
+/// It was not done; it stays owed.
+pub(crate) fn failed(span: &Span, error: &downstreams::Error) {
+    span.record("otel.status_code", "ERROR").record("otel.status_description", error.to_string());
 }

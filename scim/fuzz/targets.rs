@@ -66,7 +66,7 @@ pub fn json(bytes: &[u8]) {
     for resource in BOTH {
         quirks(resource, &body, &[]);
         if let Ok(query) = Query::parse_search(resource, &body) {
-            query.project(&user());
+            query.project(user());
         }
     }
     if let Ok(bulk) = Bulk::parse(&body) {

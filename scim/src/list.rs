@@ -47,9 +47,8 @@ pub fn cursor_response(total: Option<u64>, cursors: Cursors, resources: Vec<Valu
 
 /// The part of a rendered `resource` that is asked for: what `attributes` names (all if empty) without what `excluded` names.
 /// Names may have a sub-attribute and a schema URN, in any case; `id` and `schemas` are always returned (RFC 7643 §7).
-pub fn project(resource: &Value, attributes: &[String], excluded: &[String]) -> Value {
-    let Value::Object(resource) = resource else { return resource.clone() };
-    let mut kept = resource.clone();
+pub fn project(resource: Value, attributes: &[String], excluded: &[String]) -> Value {
+    let Value::Object(mut kept) = resource else { return resource };
     if !attributes.is_empty() {
         kept = narrowed(&kept, &selectors(attributes), true);
     }
@@ -204,7 +203,7 @@ mod tests {
         });
         let wanted = |attributes: &[&str], excluded: &[&str]| {
             let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            let mut part = project(&user, &owned(attributes), &owned(excluded));
+            let mut part = project(user.clone(), &owned(attributes), &owned(excluded));
             let (id, schemas) = (part["id"].take(), part["schemas"].take());
             assert_eq!((id, schemas), (user["id"].clone(), user["schemas"].clone()));
             let part = part.as_object_mut().unwrap();

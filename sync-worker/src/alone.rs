@@ -13,13 +13,17 @@ impl SyncWorker {
         if !self.lease(name).await {
             return None;
         }
-        tokio::pin!(work);
-        let done = loop {
-            tokio::select! {
-                done = &mut work => break done,
+        // Beside the work, never instead of it: what it holds of the database may be what this waits for.
+        let renewing = async {
+            loop {
+                tokio::time::sleep(RENEW).await;
                 // The work goes on even if this fails: what it writes is fenced.
-                () = tokio::time::sleep(RENEW) => drop(self.lease(name).await),
+                self.lease(name).await;
             }
+        };
+        let done = tokio::select! {
+            done = work => done,
+            () = renewing => unreachable!("it is renewed as long as the work lasts"),
         };
         if let Err(error) = self.directory.release_lease(name, &self.holder).await {
             tracing::warn!(

@@ -2,8 +2,8 @@
 
 use chrono::Utc;
 use connectors::{Batch, Checkpoint, Coverage, Parked};
-use directory::{Applied, Cause, Fence, Page, Roll};
-use lifecycle::{AccountFacts, Change};
+use directory::{Applied, Cause, Fence, Moment, Page, Roll};
+use lifecycle::{AccountFacts, Change, GroupFacts};
 use serde_json::Value;
 
 use crate::run::Error;
@@ -15,6 +15,7 @@ use crate::{Pulled, SyncWorker};
 struct Stuck;
 
 /// A source that was read to its end.
+#[derive(Default)]
 pub(crate) struct Reading {
     pub rows: u64,
     pub parked: usize,
@@ -22,16 +23,25 @@ pub(crate) struct Reading {
     pub unchanged: u64,
     pub coverage: Coverage,
     pub next: Value,
-    /// Groups that the source has, whoever is in them.
-    pub groups: Vec<String>,
+    /// Groups that the source has, whoever is in them, as it said last.
+    pub groups: Vec<GroupFacts>,
     /// Of a snapshot.
     pub roll: Option<Roll>,
+    /// How many had access before anything of it was applied; not counted where nothing was to be.
+    pub active: Option<u64>,
 }
 
 /// What becomes of each page.
 pub(crate) enum Steps<'a> {
     /// Facts are stored, and what is safe counts at once.
-    Apply { fence: &'a Fence, cause: Cause, baseline: bool, done: Applied },
+    Apply {
+        fence: &'a Fence,
+        cause: Cause,
+        baseline: bool,
+        /// All that was read before is stored: the last run did not end half-way.
+        follows: bool,
+        done: Applied,
+    },
     /// Nothing is known of it but to the rehearsal; so many pages are kept aside.
     Stage { pages: i32 },
 }
@@ -42,6 +52,11 @@ impl Steps<'_> {
         if let Steps::Stage { pages } = self {
             *pages = 0;
         }
+    }
+
+    /// Whether a snapshot that has not changed need not be read again.
+    fn follow(&self) -> bool {
+        matches!(self, Steps::Apply { follows: true, .. })
     }
 
     /// What was applied.
@@ -61,37 +76,76 @@ impl SyncWorker {
         mut at: Option<Checkpoint>,
         steps: &mut Steps<'_>,
     ) -> Result<Reading, Error> {
-        let name = source.name.as_str();
-        let (mut rows, mut parked, mut unchanged, mut groups, mut roll) = (0_u64, 0, 0, Vec::new(), None);
+        let mut reading = Reading::default();
+        let mut pulled = source.connector.pull(at.as_ref()).await;
         loop {
-            let Batch { changes, coverage, parked: refused, seen_only, groups: listed, next, more } =
-                match source.connector.pull(at.as_ref()).await {
-                    // From the beginning then; a snapshot has no checkpoint that could expire once more.
-                    Err(connectors::Error::CheckpointExpired) if at.is_some() => {
-                        (at, rows, unchanged, roll) = (None, 0, 0, None);
-                        steps.again();
-                        continue;
-                    }
-                    result => result?,
-                };
-            self.park(name, &refused, steps).await?;
-            parked += refused.len();
-            groups.extend(listed);
-            let (mut accounts, deleted) = split(changes);
-            rows += (accounts.len() + seen_only.len()) as u64;
-            if coverage == Coverage::Snapshot {
-                unchanged += self.call_roll(name, &mut roll, &mut accounts, &seen_only).await?;
-            }
-            self.take(name, &accounts, &deleted, steps).await?;
+            let page = match pulled {
+                // From the beginning then; a snapshot has no checkpoint that could expire once more.
+                Err(connectors::Error::CheckpointExpired) if at.is_some() => {
+                    let Reading { parked, active, .. } = reading;
+                    (at, reading) = (None, Reading { parked, active, ..Reading::default() });
+                    steps.again();
+                    pulled = source.connector.pull(None).await;
+                    continue;
+                }
+                Ok(Batch { coverage: Coverage::Unchanged { .. }, .. }) if !steps.follow() => {
+                    at = None;
+                    pulled = source.connector.pull(None).await;
+                    continue;
+                }
+                result => result?,
+            };
             // Pages that lead nowhere would be read for ever.
-            if more && at.as_ref() == Some(&next) {
+            if page.more && at.as_ref() == Some(&page.next) {
                 return Err(connectors::Error::Unavailable(Box::new(Stuck)).into());
             }
-            if !more {
-                return Ok(Reading { rows, parked, unchanged, coverage, next: next.0, groups, roll });
+            if !page.more {
+                reading.next = page.next.0.clone();
+                self.take(source, page, steps, &mut reading).await?;
+                return Ok(reading);
             }
-            at = Some(next);
+            let next = page.next.clone();
+            // The source is not kept waiting for the database, nor the database for the source.
+            let (ahead, taken) =
+                tokio::join!(source.connector.pull(Some(&next)), self.take(source, page, steps, &mut reading));
+            taken?;
+            (pulled, at) = (ahead, Some(next));
         }
+    }
+
+    /// What a page says is counted, and applied or kept aside.
+    async fn take(
+        &self,
+        source: &Pulled,
+        page: Batch,
+        steps: &mut Steps<'_>,
+        reading: &mut Reading,
+    ) -> Result<(), Error> {
+        let name = source.name.as_str();
+        let Batch { changes, coverage, parked, seen_only, groups, .. } = page;
+        reading.coverage = coverage;
+        self.park(name, &parked, steps).await?;
+        reading.parked += parked.len();
+        if !groups.is_empty() {
+            self.list(&groups, steps).await?;
+            reading.groups = groups;
+        }
+        let (mut accounts, deleted) = split(changes);
+        reading.rows += (accounts.len() + seen_only.len()) as u64;
+        match coverage {
+            Coverage::Unchanged { rows } => {
+                (reading.rows, reading.unchanged) = (rows, rows);
+                return Ok(());
+            }
+            Coverage::Snapshot => {
+                reading.unchanged += self.call_roll(name, &mut reading.roll, &mut accounts, &seen_only).await?;
+            }
+            Coverage::Delta => {}
+        }
+        if reading.active.is_none() {
+            reading.active = Some(self.directory.active_at(name).await?);
+        }
+        self.write(name, &accounts, &deleted, steps).await
     }
 
     async fn park(&self, source: &str, refused: &[Parked], steps: &Steps<'_>) -> Result<(), Error> {
@@ -104,7 +158,15 @@ impl SyncWorker {
         Ok(())
     }
 
-    async fn take(
+    /// A rehearsal does so with what was said last.
+    async fn list(&self, groups: &[GroupFacts], steps: &Steps<'_>) -> Result<(), Error> {
+        if let Steps::Apply { fence, cause, .. } = steps {
+            self.directory.list_groups(cause, fence, groups, Moment::BeforePeople).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(
         &self,
         source: &str,
         accounts: &[AccountFacts],
@@ -112,7 +174,7 @@ impl SyncWorker {
         steps: &mut Steps<'_>,
     ) -> Result<(), Error> {
         match steps {
-            Steps::Apply { fence, cause, baseline, done } => {
+            Steps::Apply { fence, cause, baseline, done, .. } => {
                 let page = Page { fence, accounts, baseline: *baseline };
                 let applied = self.directory.apply_page(cause, &page).await?;
                 if applied.events > 0 {

@@ -26,9 +26,8 @@ impl SyncWorker {
     pub(crate) async fn rehearse(&self, source: &Pulled) -> Result<Rehearsed, Error> {
         let name = source.name.as_str();
         let row = self.directory.source(name).await?;
-        let active = self.directory.active_at(name).await?;
         let mut steps = Steps::Stage { pages: 0 };
-        let Reading { rows, parked, unchanged, roll, .. } = self.read(source, None, &mut steps).await?;
+        let Reading { rows, parked, unchanged, groups, roll, active, .. } = self.read(source, None, &mut steps).await?;
         let Steps::Stage { pages } = steps else { unreachable!("steps stay what they are") };
         let cause = Cause {
             source: Some(name.to_owned()),
@@ -40,6 +39,7 @@ impl SyncWorker {
         };
         let rehearsal = Rehearsal {
             pages,
+            groups: &groups,
             // Who was not on a snapshot is not missing from it.
             absence: absence(source).filter(|_| roll.is_some()),
             roll: &roll.unwrap_or_default(),
@@ -48,8 +48,10 @@ impl SyncWorker {
             samples: SAMPLES,
         };
         let weighed = self.directory.rehearse(&cause, &rehearsal).await?;
-        let reasons: Vec<String> =
-            judge(source, row.as_ref(), weighed.waiting, active, rows).iter().map(ToString::to_string).collect();
+        let reasons: Vec<String> = judge(source, row.as_ref(), weighed.waiting, active.unwrap_or_default(), rows)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let report = RunReport {
             outcome: if reasons.is_empty() { Outcome::Complete } else { Outcome::Held },
             rows,

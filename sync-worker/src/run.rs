@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use connectors::{Checkpoint, Coverage};
-use directory::{Applied, Cause, Fence, RunEnd, SourceRow};
+use directory::{Applied, Cause, Fence, Moment, RunEnd, SourceRow};
 use lifecycle::brake::{Counts, Evidence, Reason, evaluate};
 use lifecycle::{Class, Standing};
 use serde::Serialize;
@@ -67,7 +67,11 @@ impl SyncWorker {
         let (fence, since) = self.directory.fence(&source.name).await?;
         let since = since.filter(|_| !whole);
         self.directory.start_run(run, &source.name).await?;
-        let result = self.read_and_apply(source, &fence, since, received_at).await;
+        let result = match self.read_and_apply(source, run, &fence, since, received_at).await {
+            // Why a run failed that was overtaken says nothing of the source, which another worker has read meanwhile.
+            Err(error) => Err(self.overtaken(&fence).await.unwrap_or(error)),
+            read => read,
+        };
         match &result {
             Ok(report) => {
                 let rows = i64::try_from(report.rows).ok();
@@ -82,9 +86,15 @@ impl SyncWorker {
         result
     }
 
+    async fn overtaken(&self, fence: &Fence) -> Option<Error> {
+        let moved = self.directory.stands(fence).await.err();
+        moved.filter(|why| matches!(why, directory::Error::CheckpointMoved { .. })).map(Error::Directory)
+    }
+
     async fn read_and_apply(
         &self,
         source: &Pulled,
+        run: Uuid,
         fence: &Fence,
         since: Option<Value>,
         received_at: DateTime<Utc>,
@@ -92,7 +102,6 @@ impl SyncWorker {
         let name = source.name.as_str();
         let row = self.directory.source(name).await?;
         let baseline = row.as_ref().is_none_or(|r| r.baselined_at.is_none());
-        let active = self.directory.active_at(name).await?;
         let cause = |class: Class| Cause {
             source: Some(name.to_owned()),
             class,
@@ -104,8 +113,9 @@ impl SyncWorker {
         // Another configuration asks another question, to which an earlier answer is no beginning.
         let changed = row.as_ref().and_then(|r| r.fingerprint.as_ref()).is_some_and(|f| f != &source.fingerprint);
         let at = since.filter(|_| !changed).map(Checkpoint);
-        let mut steps = Steps::Apply { fence, cause: cause(Class::Mass), baseline, done: Applied::default() };
-        let Reading { rows, parked, unchanged, coverage, next, groups, roll } =
+        let follows = self.directory.follows_whole(name, run).await?;
+        let mut steps = Steps::Apply { fence, cause: cause(Class::Mass), baseline, follows, done: Applied::default() };
+        let Reading { rows, parked, unchanged, coverage, next, groups, roll, active } =
             self.read(source, at, &mut steps).await?;
         let mut total = steps.applied();
         total.unchanged += unchanged;
@@ -125,8 +135,13 @@ impl SyncWorker {
         self.directory.pass_dates(&cause(Class::Prompt), fence, Utc::now()).await?;
         // What a delta says is weighed by itself: it neither waits for the answer to a held plan nor gives it.
         let waiting = match coverage {
-            Coverage::Snapshot => self.directory.waiting_counts(name).await?,
+            Coverage::Snapshot | Coverage::Unchanged { .. } => self.directory.waiting_counts(name).await?,
             Coverage::Delta => self.directory.waiting_unplanned(name).await?,
+        };
+        let active = match active {
+            Some(active) => active,
+            None if waiting.dangerous() == 0 => 0,
+            None => self.directory.active_at(name).await?,
         };
         report.counts = Counts { create: total.created, update: total.updated, ..waiting };
         // Nor does the number of its rows tell how many there are.
@@ -149,17 +164,23 @@ impl SyncWorker {
             report.outcome = Outcome::Held;
         } else {
             let released = match coverage {
-                Coverage::Snapshot => self.directory.release_all(&cause(class), fence).await?,
+                Coverage::Snapshot | Coverage::Unchanged { .. } => {
+                    self.directory.release_all(&cause(class), fence).await?
+                }
                 Coverage::Delta => self.directory.release_unplanned(&cause(class), fence).await?,
             };
             if released > 0 {
                 self.metrics.committed(&cause(class));
             }
-            // A snapshot that is doubted says as little of groups as of people.
-            if !delta {
-                self.directory.vanish_groups(&cause(class), fence, &groups).await?;
+            // A snapshot that is doubted says as little of groups as of people, and one that was read before has said it.
+            if coverage == Coverage::Snapshot
+                || (!delta && (released > 0 || self.directory.decided_since(fence).await?))
+            {
+                let names: Vec<String> = groups.iter().map(|group| group.native_id.clone()).collect();
+                self.directory.vanish_groups(&cause(class), fence, &names).await?;
             }
         }
+        self.directory.list_groups(&cause(class), fence, &groups, Moment::AfterPeople).await?;
         self.directory.finish_complete(&cause(class), fence, &end).await?;
         Ok(report)
     }

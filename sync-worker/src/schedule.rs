@@ -279,8 +279,22 @@ impl SyncWorker {
         }
     }
 
+    /// Whom a vendor asks to wait asks for all who share its budget.
+    async fn spare(&self, source: &Pulled, why: &Error) {
+        let Error::Connector(connectors::Error::Throttled { retry_after: Some(wait) }) = why else { return };
+        let Some((budget, _)) = source.config.connector.budget() else { return };
+        if let Err(error) = self.directory.spare(&budget, *wait).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                source.name = source.name,
+                "other workers could not be told to leave a vendor alone"
+            );
+        }
+    }
+
     /// How long the source is left alone.
     async fn back_off(&self, source: &Pulled, why: &Error, text: &str) -> Duration {
+        self.spare(source, why).await;
         let pause = |failures| pause_after(why, failures);
         match self.directory.back_off(&of_state(source), reason(why), text, pause).await {
             Ok(pause) => pause,

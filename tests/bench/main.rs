@@ -5,9 +5,10 @@
 //! which the store has no index by user, so that each pass reads them all. Then the relay alone, and revocations that are
 //! issued while a part is away, and each adapter beside the bare deletion. Then everybody in a large realm of Keycloak, a group
 //! of 100,000 members, a personnel file of up to a million people, SCIM requests beside others', and decisions of the policy
-//! beside the bare evaluation of its conditions. Then ten thousand who leave at once, and a downstream beside a dead one.
+//! beside the bare evaluation of its conditions. Then ten thousand who leave at once, a downstream beside a dead one, and a
+//! million sessions with and without an index beside them.
 //! Arguments choose among `embedded`, `kafka`, `relay`, `outages`, `adapters`, `mass`, `neighbour`, `keycloak`, `groups`, `scale`,
-//! `scim` and `policy`; `adapters:redis` chooses the adapters whose rows begin so.
+//! `scan`, `scim` and `policy`; `adapters:redis` chooses the adapters whose rows begin so, `outages:Redis` the outages.
 
 mod adapters;
 mod groups;
@@ -23,6 +24,7 @@ mod policy;
 mod realm;
 mod relay;
 mod scale;
+mod scan;
 mod scim;
 mod usage;
 mod watch;
@@ -77,8 +79,13 @@ async fn main() {
     if wanted("relay") {
         relay::measure().await;
     }
-    if wanted("outages") {
-        outages::measure().await;
+    // `SECTION:BEGIN`, where only rows are asked for that begin so.
+    let rows = |section: &str| -> Vec<String> {
+        asked.iter().filter_map(|word| word.strip_prefix(section)?.strip_prefix(':').map(str::to_owned)).collect()
+    };
+    let (some, all) = (rows("outages"), wanted("outages"));
+    if all || !some.is_empty() {
+        outages::measure(|row| all || some.iter().any(|begin| row.starts_with(begin.as_str()))).await;
     }
     if wanted("mass") {
         mass::measure().await;
@@ -95,15 +102,18 @@ async fn main() {
     if wanted("scale") {
         scale::measure().await;
     }
+    if wanted("scan") {
+        scan::measure().await;
+    }
     if wanted("scim") {
         scim::measure().await;
     }
     if wanted("policy") {
         policy::measure();
     }
-    if wanted("adapters") || asked.iter().any(|word| word.starts_with("adapters:")) {
-        let rows: Vec<&str> = asked.iter().filter_map(|word| word.strip_prefix("adapters:")).collect();
-        adapters::measure(|row| wanted("adapters") || rows.iter().any(|begin| row.starts_with(begin))).await;
+    let (some, all) = (rows("adapters"), wanted("adapters"));
+    if all || !some.is_empty() {
+        adapters::measure(|row| all || some.iter().any(|begin| row.starts_with(begin.as_str()))).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
+use tests::world::redis_at;
 use tokio::sync::oneshot;
 
 /// Who waits for whose session to go.
@@ -46,7 +47,7 @@ impl Watch {
     /// The same where a session goes by another event than the deletion of its key.
     pub async fn of(url: &str, prefix: &str, gone: &'static str) -> Self {
         let client = redis::Client::open(url).expect("an address of Redis");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
+        let mut connection = redis_at(url).await.expect("Redis answers");
         let () = redis::cmd("CONFIG")
             .arg(&["SET", "notify-keyspace-events", "Kgh"])
             .query_async(&mut connection)
@@ -93,10 +94,9 @@ impl Watch {
 
     /// Looks for this user's session itself, over connections that may fail, and returns when it is gone.
     pub async fn until_gone(&self, url: &str, user: &str) -> Instant {
-        let client = redis::Client::open(url).expect("an address of Redis");
         let key = format!("{}{user}", self.prefix);
         loop {
-            if let Ok(mut redis) = client.get_multiplexed_async_connection().await {
+            if let Ok(mut redis) = redis_at(url).await {
                 while let Ok(there) = redis.exists::<_, bool>(&key).await {
                     if !there {
                         return Instant::now();

@@ -83,6 +83,76 @@ async fn b1_09_a_full_push_that_would_take_most_of_a_group_waits_for_a_person() 
 }
 
 #[tokio::test]
+async fn whoever_leaves_a_group_within_a_privileged_one_is_out() {
+    let world = World::start(|names| {
+        let groups = "groups: { privileged: [admins] }\n";
+        format!(
+            "sources:\n  people: {}\n  okta: {}\ndownstreams:\n  web: {}\n{groups}",
+            people(""),
+            okta(""),
+            names.web()
+        )
+    })
+    .await;
+    let (okta, store) = (world.scim("okta"), world.store("web").await);
+    let ana = okta.create(&person(1001, "ana")).await;
+    let ben = okta.create(&person(1002, "ben")).await;
+    let (hers, his) = (store.sign_in("ana").await, store.sign_in("ben").await);
+    let ops = create(&okta, "ops", &[ana.clone(), ben.clone()]).await;
+    let inner = json!({"op": "add", "path": "members", "value": [{"value": ops, "type": "Group"}]});
+    let admins = create(&okta, "admins", &[]).await;
+    patch(&okta, &admins, &inner).await.expect_status(204);
+    assert_eq!(members(&okta, &admins).await, std::slice::from_ref(&ops), "the provider reads what it wrote");
+    let shown = world.cli(&["identity", "show", "ana", "--output", "json"]).await.expect_code(0).json();
+    assert_eq!(shown["groups"], json!(["admins", "ops"]), "{shown:#}");
+
+    let leaves = json!({"op": "remove", "path": format!("members[value eq \"{ana}\"]")});
+    patch(&okta, &ops, &leaves).await.expect_status(204);
+    store.ends(&hers).await;
+    world.reached("ana", "web", "verified").await;
+    assert!(store.lives(&his).await, "he is in it as before");
+    let out = json!({"op": "remove", "path": "members", "value": [{"value": ops}]});
+    patch(&okta, &admins, &out).await.expect_status(204);
+    store.ends(&his).await;
+}
+
+#[tokio::test]
+async fn an_extension_makes_a_group_privileged_as_long_as_it_says_so() {
+    const CORP: &str = "urn:example:corp:2.0:Group";
+    let world = World::start(|names| {
+        let by = format!("groups: {{ privileged_by: [{{ attribute: \"{CORP}:tier\", values: [\"0\"] }}] }}\n");
+        let sources = format!("sources:\n  people: {}\n  okta: {}\n", people(""), okta(""));
+        format!("{sources}downstreams:\n  web: {}\n{by}", names.web())
+    })
+    .await;
+    let (okta, store) = (world.scim("okta"), world.store("web").await);
+    let (mut ids, mut sessions) = (Vec::new(), Vec::new());
+    for (n, user) in [(1001, "ana"), (1002, "ben"), (1003, "cleo")] {
+        ids.push(okta.create(&person(n, user)).await);
+        sessions.push(store.sign_in(user).await);
+    }
+    let ops = create(&okta, "ops", &ids).await;
+    let leaves = |id: &str| json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")});
+    let tier = async |tier: &str| {
+        let extension = json!({"op": "replace", "path": format!("{CORP}:tier"), "value": tier});
+        patch(&okta, &ops, &extension).await.expect_status(204);
+    };
+    tier("1").await;
+    patch(&okta, &ops, &leaves(&ids[0])).await.expect_status(204);
+    tier("0").await;
+    patch(&okta, &ops, &leaves(&ids[1])).await.expect_status(204);
+    store.ends(&sessions[1]).await;
+    world.reached("ben", "web", "verified").await;
+
+    // A provider that replaces the group without the extension takes the privilege away with whoever it leaves out.
+    put(&okta, &ops, "ops", &[]).await.expect_status(200);
+    store.ends(&sessions[2]).await;
+    world.reached("cleo", "web", "verified").await;
+    assert!(world.events_of("ana").await.contains(&"membership.removed".to_owned()));
+    assert!(store.lives(&sessions[0]).await, "the group was not privileged when she left it");
+}
+
+#[tokio::test]
 async fn b1_31_the_etag_of_a_group_changes_with_its_members_and_guards_them() {
     let world = World::start(|names| names.usual()).await;
     let okta = world.scim("okta");

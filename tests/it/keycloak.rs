@@ -182,6 +182,25 @@ async fn whom_keycloak_deletes_has_departed_and_is_still_known_by_name() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_a_group_that_an_attribute_makes_privileged_is_signed_out_of_keycloak() {
+    let realm = Realm::create().await;
+    let by = "groups: { privileged_by: [{ attribute: tier, values: [\"0\"] }] }\n";
+    let world = World::start(|_| yaml(&realm, "") + by).await;
+    let company = Company::over(realm, world).await;
+    let (ana, ben) = (company.sign_in("ana").await, company.sign_in("ben").await);
+    let realm = &company.realm;
+    let staff = realm.group_id("staff").await;
+    let tier = json!({ "name": "staff", "attributes": { "tier": ["0"] } });
+    realm.admin(Method::PUT, &format!("/groups/{staff}"), tier).await;
+    realm.admin(Method::DELETE, &format!("/users/{}/groups/{staff}", company.ana), Value::Null).await;
+    company.world.cli(&["source", "sync", "corp"]).await.expect_code(0);
+    company.world.reached("ana", "sso", "verified").await;
+    realm.refresh("portal", &ana.browser).await.unwrap_err();
+    assert!(company.work(&ben).await, "he is in it as before");
+    company.realm.remove().await;
+}
+
+#[tokio::test]
 async fn a_policy_that_asks_for_sessions_only_leaves_offline_tokens() {
     let realm = Realm::create().await;
     let site = Site::new(|_| format!("{}policy: policy.yaml\n", yaml(&realm, ""))).await;

@@ -75,6 +75,10 @@ async fn a_draft_is_tried_on_what_has_happened_and_nothing_is_decided_by_it() {
     let ben = &replay["differences"].as_array().unwrap().iter().find(|one| one["user_name"] == "ben").unwrap()["would"];
     assert_eq!(ben["downstreams"], json!({"web": ["revoke_sessions"]}));
     assert_eq!(ben["replaced"], json!({"web": ["recheck"]}));
+    let braked = DRAFT.replace("else: revoke_sessions }", "else: revoke_sessions, brake: { count: 0, window: 60s } }");
+    world.site().write("braked.yaml", &braked);
+    let shown = world.cli(&["policy", "replay", "--policy", "braked.yaml"]).await.expect_code(0);
+    shown.expect_words(&["the brake of mover would hold 1 of these in 1 window"]);
     let shown = world.cli(&["policy", "replay", "--policy", "draft.yaml"]).await.expect_code(0);
     shown.expect_words(&["3 differences: 1 more, 1 fewer, 1 other actions", "cleo", "nothing was changed"]);
 
@@ -233,5 +237,5 @@ async fn every_command_of_the_guide_does_what_it_says() {
         }
         run += 1;
     }
-    assert_eq!(run, 6, "the guide has these commands");
+    assert_eq!(run, 7, "the guide has these commands");
 }

@@ -1,5 +1,6 @@
 //! What identity providers really send over HTTP, case by case, to one running Leaver.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::world::{Answer, Scim, World, okta, people, person, text};
 
@@ -256,13 +257,16 @@ async fn b1_19_and_20_whoever_is_inactive_is_still_there_and_still_a_member(scim
 }
 
 async fn b1_22_a_probe_for_nobody_is_an_empty_list_and_leaves_no_trace(scim: &Client<'_>) {
-    let events = scim.world.cli(&["events", "tail", "--since", "1h", "--no-follow"]).await.stdout.lines().count();
+    // Of the ledger itself: a page of events ends before those that a transaction of any other database might precede.
+    let pool = scim.world.site().database().pool().await;
+    let events =
+        async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM ledger.events").fetch_one(&pool).await.unwrap();
+    let before = events().await;
     for path in ["/Users?filter=userName%20eq%20%22141fe1e9%22", "/Groups?filter=displayName%20eq%20%22141fe1e9%22"] {
         let list = scim.list(path).await;
         assert_eq!((&list["totalResults"], ids(&list).len()), (&0.into(), 0));
     }
-    let after = scim.world.cli(&["events", "tail", "--since", "1h", "--no-follow"]).await.stdout.lines().count();
-    assert_eq!(after, events);
+    assert_eq!(events().await, before);
 }
 
 async fn b1_23_pages_by_index(scim: &Client<'_>) {
@@ -420,7 +424,10 @@ async fn b1_33_pages_by_cursor(scim: &Client<'_>) {
     let cursor = text(&page["nextCursor"]);
     let second = scim.list(&format!("/Users?{query}&cursor={cursor}")).await;
     let back = scim.list(&format!("/Users?{query}&cursor={}", text(&second["previousCursor"]))).await;
-    assert_eq!((ids(&back), &back["nextCursor"]), (ids(&page), &cursor.as_str().into()));
+    assert_eq!(ids(&back), ids(&page));
+    // A cursor has the second of its answer in it, so two of one place may differ.
+    let again = scim.list(&format!("/Users?{query}&cursor={}", text(&back["nextCursor"]))).await;
+    assert_eq!(ids(&again), ids(&second));
     assert_eq!((page.get("previousCursor"), back.get("previousCursor")), (None, None), "nothing is before the first");
     let other = scim.scim.raw("GET", &format!("/Users?count=2&cursor={cursor}"), None).await;
     refused(other, 400, "invalidCursor");
@@ -450,16 +457,12 @@ async fn b1_38_nobody_without_a_token_of_the_source_is_let_in(world: &World) {
 }
 
 async fn what_comes_too_often_is_put_off(slow: &Client<'_>) {
-    let mut throttled = None;
-    for _ in 0..10 {
-        let answer = slow.scim.raw("GET", "/Users?count=0", None).await;
-        if answer.status == 429 {
-            throttled = Some(answer);
-            break;
-        }
-        answer.expect_status(200);
-    }
-    let answer = throttled.expect("ten calls at once are more than three and one per second");
+    let calls = (0..10).map(|_| slow.scim.raw("GET", "/Users?count=0", None));
+    let (throttled, taken): (Vec<_>, Vec<_>) =
+        join_all(calls).await.into_iter().partition(|answer| answer.status == 429);
+    assert!(taken.len() >= 3 && taken.iter().all(|answer| answer.status == 200), "{taken:?}");
+    let answer = throttled.into_iter().next();
+    let answer = answer.expect("ten calls at once are more than three and one per second");
     assert_eq!(answer.json()["schemas"][0], ERROR);
     assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     let labels = "source=\"slow\",outcome=\"throttled\"";

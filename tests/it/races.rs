@@ -189,13 +189,23 @@ async fn come_back(
     browsers
 }
 
+/// Percentiles, and how many windows were that long at most and longer than the bound before: tables of several runs add up.
 fn print(windows: Windows) {
+    const BOUNDS: [u64; 12] = [5, 10, 20, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, u64::MAX];
+    let head: String = BOUNDS[..11].iter().map(|bound| format!(" ≤ {bound} |")).collect();
     println!(
-        "| from the answer to the last request that still worked, ms | rounds | p50 | p90 | max |\n|---|---|---|---|---|"
+        "| from the answer to the last request that still worked, ms | people | p50 | p90 | p99 | max |{head} more |\n|{}",
+        "---|".repeat(6 + BOUNDS.len())
     );
     for (name, mut all) in windows {
         all.sort_unstable();
         let at = |part: usize| all[(all.len() - 1) * part / 100].as_secs_f64() * 1e3;
-        println!("| {name} | {} | {:.1} | {:.1} | {:.1} |", all.len(), at(50), at(90), at(100));
+        let mut counts = [0; BOUNDS.len()];
+        for window in &all {
+            counts[BOUNDS.partition_point(|bound| u128::from(*bound) < window.as_millis())] += 1;
+        }
+        let [p50, p90, p99, max] = [50, 90, 99, 100].map(at);
+        let counts: String = counts.iter().map(|count| format!(" {count} |")).collect();
+        println!("| {name} | {} | {p50:.1} | {p90:.1} | {p99:.1} | {max:.1} |{counts}", all.len());
     }
 }

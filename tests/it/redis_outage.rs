@@ -48,7 +48,7 @@ async fn a_dead_downstream_stays_owed_delays_no_other_and_is_served_when_it_appe
 
     let revoke = ["revoke", "ana", "--reason", "stolen laptop", "--wait", "verified", "--timeout", "2s"];
     world.cli(&revoke).await.expect_code(3).expect_words(&["cold"]);
-    assert_eq!(world.receipt("ana", "web").await["ended"], 1);
+    assert_eq!(world.reached("ana", "web", "verified").await["ended"], 1);
     assert!(!web.lives(&warm).await);
     assert_eq!(world.receipt("ana", "cold").await["state"], "owed");
     let check = world.admin().get("/api/v1/ledger/check").await.expect_status(200).json();

@@ -41,9 +41,28 @@ pub(super) async fn verify(config: &Config) -> Result<Verified, Error> {
     if Stamp::of(path).await? != stamp || survey.size != stamp.size {
         return Err(Unready::StillBeingWritten { path: path.clone() }.into());
     }
-    agree(&survey, config).await?;
     let Survey { sha256, rows, layout, .. } = survey;
+    agree(&sha256, layout.is_ok().then_some(rows), config).await?;
     Ok(Verified { sha256, rows, modified: stamp.modified, layout: layout?, stamp })
+}
+
+/// When the file was written that is there now, if it holds what `known` held, to the byte.
+pub(super) async fn again(config: &Config, known: &Verified) -> Result<Option<SystemTime>, Error> {
+    let path = &config.path;
+    let stamp = settled(path, config.settle).await?;
+    if stamp.size != known.stamp.size {
+        return Ok(None);
+    }
+    let wanted = path.clone();
+    let sha256 = aside(move || survey::digest(File::open(wanted)?)).await?.map_err(unreadable(path))?;
+    if Stamp::of(path).await? != stamp {
+        return Err(Unready::StillBeingWritten { path: path.clone() }.into());
+    }
+    if sha256 != known.sha256 {
+        return Ok(None);
+    }
+    agree(&sha256, Some(known.rows), config).await?;
+    Ok(Some(stamp.modified))
 }
 
 /// Reads one page of a file that was verified; it must still be the same one, also afterwards.
@@ -70,18 +89,18 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
 }
 
 /// Compares with the manifest, where there is one. Not agreeing is no flaw of the file: the other of the two may be on
-/// its way. A file of which the manifest states the digest is the one that was meant, flaws and all.
-async fn agree(survey: &Survey, config: &Config) -> Result<(), Unready> {
+/// its way. A file of which the manifest states the digest is the one that was meant, flaws and all; it has no `rows` then.
+async fn agree(sha256: &str, rows: Option<u64>, config: &Config) -> Result<(), Unready> {
     let Some(path) = &config.manifest else { return Ok(()) };
     let text = tokio::fs::read(path).await.map_err(unreadable(path))?;
     let stated: Manifest =
         serde_json::from_slice(&text).map_err(|source| Unready::Manifest { path: path.clone(), source })?;
-    let (whole, same) = (survey.layout.is_ok(), stated.sha256.eq_ignore_ascii_case(&survey.sha256));
-    if whole && stated.rows != survey.rows {
-        return Err(Unready::Rows { stated: stated.rows, found: survey.rows });
+    let same = stated.sha256.eq_ignore_ascii_case(sha256);
+    if let Some(found) = rows.filter(|found| stated.rows != *found) {
+        return Err(Unready::Rows { stated: stated.rows, found });
     }
     if !same {
-        return Err(Unready::Digest { stated: stated.sha256, found: survey.sha256.clone() });
+        return Err(Unready::Digest { stated: stated.sha256, found: sha256.to_owned() });
     }
     Ok(())
 }

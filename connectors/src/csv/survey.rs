@@ -79,6 +79,14 @@ pub(super) fn survey(file: impl Read, config: &Config, page: usize) -> io::Resul
     Ok(Survey { sha256: hex::encode(hashed.hash.finalize()), rows, size: hashed.size, layout })
 }
 
+/// SHA-256 of a file, hex.
+pub(super) fn digest(file: impl Read) -> io::Result<String> {
+    let mut hashed = Hashed { file, hash: Sha256::new(), size: 0 };
+    let mut block = vec![0; 256 * 1024];
+    while hashed.read(&mut block)? > 0 {}
+    Ok(hex::encode(hashed.hash.finalize()))
+}
+
 fn layout<R: Read>(
     stream: &mut Stream<R>,
     config: &Config,

@@ -64,7 +64,7 @@ impl Position {
 pub(super) enum Lost {
     /// The newest event that we knew is gone: expired, or cleared.
     Expired,
-    /// A group was renamed, moved or deleted, which changes every member without naming any.
+    /// A group was renamed, moved or deleted, or got other attributes, which may change every member without naming any.
     Group,
     /// The settings of the realm changed: events may not have been saved for a while.
     Realm,
@@ -74,7 +74,7 @@ impl Lost {
     pub fn as_str(self) -> &'static str {
         match self {
             Lost::Expired => "admin events since the last read have expired or were cleared",
-            Lost::Group => "a group was renamed, moved or deleted",
+            Lost::Group => "a group was changed or deleted",
             Lost::Realm => "the settings of the realm were changed",
         }
     }

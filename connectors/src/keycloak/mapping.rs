@@ -1,9 +1,9 @@
 //! Their users and groups to our facts; pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{
-    AccountFacts, Standing,
+    AccountFacts, GroupFacts, Standing,
     account::{IdentityKind, Profile},
 };
 use serde::Deserialize;
@@ -43,7 +43,7 @@ pub(super) fn facts(user: User, groups: BTreeSet<String>, map: &Map) -> AccountF
         user_name: text(user.username),
         email: text(user.email),
     };
-    let mut attributes: Object<String, Value> = user.attributes.into_iter().map(|(k, v)| (k, one_or_all(v))).collect();
+    let mut attributes = plain(user.attributes);
     for (name, value) in [("givenName", first), ("familyName", last)] {
         attributes.extend(value.map(|value| (name.to_owned(), value.into())));
     }
@@ -64,6 +64,10 @@ pub(super) fn facts(user: User, groups: BTreeSet<String>, map: &Map) -> AccountF
     }
 }
 
+fn plain(attributes: BTreeMap<String, Vec<String>>) -> Object<String, Value> {
+    attributes.into_iter().map(|(name, values)| (name, one_or_all(values))).collect()
+}
+
 /// Most attributes have one value, and expressions read them more easily without a list around it.
 fn one_or_all(mut values: Vec<String>) -> Value {
     match values.len() {
@@ -80,18 +84,21 @@ pub(super) struct Group {
     pub name: String,
     #[serde(default)]
     pub sub_group_count: u64,
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Vec<String>>,
 }
 
 /// The tree of groups. Names come from it and not from `path`, where a slash may also be part of a name.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    by_id: HashMap<String, Node>,
+    by_id: BTreeMap<String, Node>,
 }
 
 #[derive(Debug)]
 struct Node {
     name: String,
     parent: Option<String>,
+    attributes: BTreeMap<String, Vec<String>>,
 }
 
 impl Groups {
@@ -99,15 +106,31 @@ impl Groups {
     pub fn add(&mut self, group: &Group, parent: Option<&str>) {
         let above = parent.and_then(|id| self.by_id.get(id));
         let name = above.map_or_else(|| group.name.clone(), |above| format!("{}/{}", above.name, group.name));
-        self.by_id.insert(group.id.clone(), Node { name, parent: parent.map(str::to_owned) });
+        let (parent, attributes) = (parent.map(str::to_owned), group.attributes.clone());
+        self.by_id.insert(group.id.clone(), Node { name, parent, attributes });
     }
 
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.by_id.keys().map(String::as_str)
     }
 
-    pub fn all_names(&self) -> impl Iterator<Item = &str> {
-        self.by_id.values().map(|node| node.name.as_str())
+    /// Each by its name, which is how those who are in it state it. A slash may be part of a name, so that two go by one: what is said
+    /// of either is said of both. What a group has is not what those below it have.
+    pub fn facts(&self) -> Vec<GroupFacts> {
+        let mut by_name: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+        for node in self.by_id.values() {
+            let all = by_name.entry(&node.name).or_default();
+            for (name, values) in &node.attributes {
+                all.entry(name.clone()).or_default().extend(values.iter().cloned());
+            }
+        }
+        let facts = |(name, attributes): (&str, _)| GroupFacts {
+            native_id: name.to_owned(),
+            external_id: None,
+            display_name: name.to_owned(),
+            attributes: Value::Object(plain(attributes)),
+        };
+        by_name.into_iter().map(facts).collect()
     }
 
     /// The group and all above it, as `engineering/platform` and `engineering`: a member of a subgroup has what is granted

@@ -83,7 +83,10 @@ impl Keycloak {
         self.realm.ourselves().await?;
         let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut snapshot = Snapshot::begin(&self.realm, number).await?;
-        let batch = self.realm.users(&mut snapshot, 0).await?;
+        let mut batch = self.realm.users(&mut snapshot, 0).await?;
+        if batch.more {
+            batch.groups = snapshot.groups();
+        }
         *self.snapshot.lock().await = batch.more.then_some(snapshot);
         Ok(batch)
     }
@@ -129,8 +132,7 @@ impl Realm {
         // Who is gone by now was not named, and so is missing.
         changes.extend(known.into_iter().filter_map(|(_, facts)| facts).map(Change::Account));
         let next = At::Events(snapshot.begun.clone()).checkpoint();
-        let groups = groups.all_names().map(str::to_owned).collect();
-        Ok(Batch { groups, ..batch(changes, Coverage::Snapshot, next, false) })
+        Ok(Batch { groups: groups.facts(), ..batch(changes, Coverage::Snapshot, next, false) })
     }
 
     /// What changed after `position`.
@@ -152,7 +154,7 @@ impl Realm {
             None => Change::Deleted { native_id },
         });
         let next = At::Events(Some(position.after(&read))).checkpoint();
-        Ok(batch(changes.collect(), Coverage::Delta, next, more))
+        Ok(Batch { groups: groups.facts(), ..batch(changes.collect(), Coverage::Delta, next, more) })
     }
 
     /// What is known of each of these, asked for one by one; `None` for those who are not there.

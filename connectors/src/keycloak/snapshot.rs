@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use lifecycle::GroupFacts;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -87,6 +88,10 @@ impl Snapshot {
         if seen < counted { Err(Error::Unavailable(Box::new(Short { seen, counted }))) } else { Ok(()) }
     }
 
+    pub fn groups(&self) -> Vec<GroupFacts> {
+        self.groups.facts()
+    }
+
     pub fn groups_of(&self, user: &str) -> BTreeSet<String> {
         let direct = self.direct.get(user).into_iter().flatten();
         direct.flat_map(|group| self.groups.names(group)).map(str::to_owned).collect()
@@ -144,7 +149,7 @@ impl Realm {
             };
             let mut first = 0;
             loop {
-                let page: Option<Vec<Group>> = self.page(&path, first, &[("briefRepresentation", "true")]).await?;
+                let page: Option<Vec<Group>> = self.page(&path, first, &[("briefRepresentation", "false")]).await?;
                 let page = page.ok_or_else(|| match &parent {
                     None => refusal::no_realm(),
                     Some(_) => Error::Unavailable(Box::new(GroupGone)),

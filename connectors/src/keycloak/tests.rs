@@ -1,6 +1,6 @@
 //! What needs no server: facts, events, settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{Standing, account::IdentityKind};
 use serde_json::{Value, json};
@@ -51,14 +51,22 @@ fn what_is_not_stated_is_unknown_and_a_service_account_is_no_human() {
 #[test]
 fn a_group_is_named_with_all_above_it_whatever_its_name_holds() {
     let mut groups = Groups::default();
-    let mut add = |id: &str, name: &str, parent| {
-        groups.add(&Group { id: id.into(), name: name.into(), sub_group_count: 0 }, parent);
+    let add = |groups: &mut Groups, id: &str, name: &str, parent| {
+        let attributes = BTreeMap::from([("tier".to_owned(), vec![id.to_owned()])]);
+        groups.add(&Group { id: id.into(), name: name.into(), sub_group_count: 0, attributes }, parent);
     };
-    add("1", "a/b", None);
-    add("2", "c", Some("1"));
-    add("3", "d", Some("2"));
+    add(&mut groups, "1", "a/b", None);
+    add(&mut groups, "2", "c", Some("1"));
+    add(&mut groups, "3", "d", Some("2"));
     assert_eq!(groups.names("3").collect::<Vec<_>>(), ["a/b/c/d", "a/b/c", "a/b"]);
     assert_eq!(groups.names("9").count(), 0);
+
+    add(&mut groups, "4", "a", None);
+    add(&mut groups, "5", "b", Some("4"));
+    let said: Vec<(String, Value)> = groups.facts().into_iter().map(|of| (of.native_id, of.attributes)).collect();
+    let of = |name: &str, tier: Value| (name.to_owned(), json!({ "tier": tier }));
+    let both = of("a/b", json!(["1", "5"]));
+    assert_eq!(said, [of("a", json!("4")), both, of("a/b/c", json!("2")), of("a/b/c/d", json!("3"))]);
 }
 
 fn event(id: &str, time: i64, kind: &str, operation: &str, path: &str) -> Event {

@@ -256,7 +256,7 @@ impl Rows<'_> {
 const MEMBERS: &str = "(SELECT a.native_id AS value, 'User' AS type, NULL::text AS display
                           FROM directory.memberships m JOIN directory.accounts a ON a.id = m.account_id
                           WHERE m.group_id = t.id AND m.present AND a.source = t.source
-                        UNION ALL SELECT child_reference, 'Group', NULL FROM directory.nested_groups WHERE parent_id = t.id
+                        UNION ALL SELECT child_reference, 'Group', NULL FROM directory.nested_groups WHERE parent_id = t.id AND present
                         UNION ALL SELECT reference, 'User', NULL FROM directory.pending_members WHERE group_id = t.id) e";
 
 fn is_user_name(attribute: &Attribute) -> bool {

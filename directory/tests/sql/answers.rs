@@ -83,7 +83,7 @@ async fn a_rejected_push_stays_rejected_when_it_is_pushed_again() {
     let say = |standing| {
         let (world, id) = (&world, ana.native_id.clone());
         async move {
-            let facts = |row: &directory::AccountRow| {
+            let facts = move |row: &directory::AccountRow| {
                 let facts = AccountFacts {
                     native_id: row.native_id.clone(),
                     profile: row.profile.clone(),

@@ -131,7 +131,7 @@ async fn a_mass_change_goes_by_the_bulk_lane_but_a_return_is_always_urgent() {
     let ana = world.create("okta", person("ana")).await;
     let mass = Cause { class: Class::Mass, ..cause("okta") };
     for stands in [Standing::Inactive, Standing::Active] {
-        let change = |row: &directory::AccountRow| {
+        let change = move |row: &directory::AccountRow| {
             let native_id = row.native_id.clone();
             Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..standing(stands, person("ana")) })
         };
@@ -160,7 +160,7 @@ async fn histories_stay_dense_under_eight_writers_on_ten_people() {
                     2 => drop(world.set("okta", id, Standing::Gone).await),
                     _ => {
                         let department = format!("{writer}-{step}");
-                        let change = |f: &mut AccountFacts| f.profile.department = Some(department.clone());
+                        let change = move |f: &mut AccountFacts| f.profile.department = Some(department.clone());
                         world.change("okta", id, change).await;
                     }
                 }

@@ -21,8 +21,9 @@ async fn deactivate(world: &World, account: &AccountRow, burst: Burst) -> Accoun
 
 async fn say(world: &World, account: &AccountRow, burst: Burst, facts: &AccountFacts) -> AccountRow {
     let native_id = account.native_id.clone();
-    let change = |_: &AccountRow| Ok::<_, Infallible>(AccountFacts { native_id: native_id.clone(), ..facts.clone() });
-    world.sync.change_user(&cause("okta"), burst, &native_id, change).await.unwrap().unwrap().unwrap()
+    let says = AccountFacts { native_id: native_id.clone(), ..facts.clone() };
+    let change = move |_: &AccountRow| Ok::<_, Infallible>(says.clone());
+    world.sync.change_user(&cause("okta"), burst, &native_id, change).await.unwrap().unwrap().unwrap().account
 }
 
 #[tokio::test]

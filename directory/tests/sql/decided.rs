@@ -42,6 +42,7 @@ pub fn made(event: Undecided) -> Made {
         context_digest: String::new(),
         note: None,
         ordered,
+        braked: Vec::new(),
         event,
     }
 }
@@ -50,13 +51,9 @@ pub fn made(event: Undecided) -> Made {
 pub async fn decide_all(world: &World, ids: &[Uuid]) -> usize {
     let mut new = 0;
     for id in ids {
-        let mut batch = Vec::new();
-        for event in world.revoker.undecided(&[*id]).await.unwrap() {
-            if event.event_type == EventType::IdentityReinstated {
-                batch.extend(world.revoker.undecided_before(&event).await.unwrap().into_iter().map(made));
-            }
-            batch.push(made(event));
-        }
+        let events = world.revoker.undecided(&[*id]).await.unwrap();
+        let early = world.revoker.undecided_before(&events).await.unwrap();
+        let batch: Vec<Made> = early.into_iter().chain(events).map(made).collect();
         new += world.revoker.decide(&batch).await.unwrap();
     }
     new
@@ -92,7 +89,7 @@ pub async fn lost(world: &World, account: &AccountRow) -> Uuid {
     };
     let member = [(account.native_id.clone(), false)];
     let group = world.sync.create_group(&cause("okta"), &facts, &member).await.unwrap();
-    let same = |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
+    let same = move |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
     let all = [MemberChange::RemoveAll];
     world.sync.change_group(&cause("okta"), FREE, &group.native_id, same, &all).await.unwrap().unwrap().unwrap();
     latest(world, account).await

@@ -72,7 +72,7 @@ async fn a_decision_owes_at_each_of_its_downstreams_until_that_one_answered() {
     assert!(leased[0].wanted.disabled());
     assert_eq!(leased[0].identity.as_ref().unwrap().profile.user_name.as_deref(), Some("ana"));
     assert!(lease(&world).await.is_empty(), "one worker at a time");
-    assert!(world.revoker.next_due(WEB, ALL).await.unwrap().unwrap() > Utc::now() + chrono::Duration::seconds(50));
+    assert!(world.revoker.next_due(WEB, ALL).await.unwrap().unwrap() > Duration::from_secs(50));
 
     world.revoker.answer(WEB, &[answer(&leased[0], Outcome::Verified)]).await.unwrap();
     assert_eq!(world.revoker.owed().await.unwrap(), BTreeMap::from([(SHOP.to_owned(), (1, 0))]));

@@ -29,7 +29,7 @@ pub fn unchanged(row: &GroupRow) -> Result<GroupFacts, Infallible> {
 pub async fn change(
     world: &World,
     group: &GroupRow,
-    facts: impl Fn(&GroupRow) -> Result<GroupFacts, Infallible> + Sync,
+    facts: impl Fn(&GroupRow) -> Result<GroupFacts, Infallible> + Send + Sync + 'static,
     members: &[MemberChange],
 ) -> GroupRow {
     let changed = world.sync.change_group(&cause("okta"), FREE, &group.native_id, facts, members).await.unwrap();
@@ -365,9 +365,10 @@ async fn a_writer_of_a_revision_that_is_over_changes_nothing() {
     let writers = (0..8).map(|n| {
         let (world, staff) = (&world, &staff);
         async move {
-            let mine = |row: &GroupRow| {
+            let read = staff.revision;
+            let mine = move |row: &GroupRow| {
                 let facts = GroupFacts { external_id: Some(n.to_string()), ..unchanged(row).unwrap() };
-                if row.revision == staff.revision { Ok(facts) } else { Err("changed since") }
+                if row.revision == read { Ok(facts) } else { Err("changed since") }
             };
             world.sync.change_group(&cause("okta"), FREE, &staff.native_id, mine, &[]).await.unwrap().unwrap().is_ok()
         }

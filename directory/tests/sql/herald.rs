@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::Database;
 
 /// Longer than anything here takes; shorter than it would take to be found by chance.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A process: its bells, and the herald that joins them with those of others.
 struct Process {

@@ -9,13 +9,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::decided::{WEB, delivery};
-use crate::world::{World, person};
+use crate::world::{World, number, person};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn locking(scope: &str, lock_for: Duration) -> Ordered {
     let scopes = vec![(scope.to_owned(), vec![Action::Lock])];
-    Ordered { scopes, downstreams: vec![WEB.to_owned()], lock_for: Some(lock_for) }
+    Ordered { scopes, downstreams: vec![WEB.to_owned()], lock_for: Some(lock_for), ..Ordered::default() }
 }
 
 /// Somebody asks for a lock, which is not carried out yet.
@@ -75,6 +75,25 @@ async fn an_unlock_also_ends_a_lock_that_was_asked_for_before_and_arrives_after_
     let again = asked(&world, ana).await;
     carried_out(&world, again, ana, &locking(WEB, HOUR)).await;
     assert!(is_locked(&world, ana).await, "and a lock that is asked for later holds");
+}
+
+#[tokio::test]
+async fn whoever_survives_a_merge_is_shown_with_the_lock_of_the_other_and_is_unlocked_of_it() {
+    let world = World::new().await;
+    world.pull("hr", &[number("7", person("a.smith"))]).await;
+    let okta = world.create("okta", person("ana")).await;
+    let (survivor, merged) = (world.who("hr:a.smith").await.id, okta.identity_id);
+    let lock = asked(&world, merged).await;
+    carried_out(&world, lock, merged, &locking(WEB, HOUR)).await;
+    let shown = async || world.console.identity_detail(survivor).await.unwrap().unwrap().locks;
+    assert!(shown().await.is_empty());
+
+    world.change("okta", &okta.native_id, |f| f.profile.employee_number = Some("7".to_owned())).await;
+    assert_eq!(shown().await.iter().map(|lock| lock.revocation).collect::<Vec<_>>(), [lock]);
+    assert!(is_locked(&world, merged).await, "what she began by her old name is ended as before");
+    assert_eq!(unlocked(&world, survivor).await, json!({"unlocked": 1}));
+    assert!(!is_locked(&world, merged).await && shown().await.is_empty());
+    world.assert_clean_ledger().await;
 }
 
 #[tokio::test]

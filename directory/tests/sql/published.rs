@@ -220,7 +220,8 @@ async fn of_two_who_compute_names_at_once_the_newer_ones_stay() {
     let ids = [ana.identity_id];
     for n in 0..20 {
         let name = format!("ana{n}");
-        let rename = world.change("okta", &ana.native_id, |f| f.profile.user_name = Some(name.clone()));
+        let becomes = name.clone();
+        let rename = world.change("okta", &ana.native_id, move |f| f.profile.user_name = Some(becomes.clone()));
         let (_, one, other) = tokio::join!(rename, world.revoker.rename(&ids), world.revoker.rename(&ids));
         one.and(other).unwrap();
         world.revoker.rename(&ids).await.unwrap();

@@ -16,7 +16,7 @@ async fn fill(directory: &Directory) {
     let held = join_all((0..CONNECTIONS).map(|_| directory.pool().acquire())).await;
     assert_eq!(held.iter().filter(|one| one.is_ok()).count(), CONNECTIONS);
     drop(held);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while directory.pool().num_idle() < CONNECTIONS {
         assert!(Instant::now() < deadline, "{} are idle", directory.pool().num_idle());
         tokio::task::yield_now().await;

@@ -81,8 +81,15 @@ async fn a_rehearsal_says_what_a_run_would_do_and_to_whom_and_does_nothing() {
     for (number, page) in (1..).zip(page.chunks(1)) {
         world.sync.stage("hr", number, page).await.unwrap();
     }
-    let rehearsal =
-        |pages| Rehearsal { pages, roll: &roll, absence: Some(Standing::Inactive), baseline: false, now, samples: 3 };
+    let rehearsal = |pages| Rehearsal {
+        pages,
+        groups: &[],
+        roll: &roll,
+        absence: Some(Standing::Inactive),
+        baseline: false,
+        now,
+        samples: 3,
+    };
     let weighed = world.sync.rehearse(&run.cause, &rehearsal(2)).await.unwrap();
     assert_eq!((weighed.applied.created, weighed.applied.updated), (1, 1));
     assert_eq!(weighed.waiting, Counts { disable: 2, delete: 2, ..Counts::default() });

@@ -91,7 +91,7 @@ async fn changes_of_one_user_at_once_lose_nothing_of_each_other() {
     let ana = world.create("okta", person("ana")).await;
     let changes = (0..8).map(|n| {
         let (world, id) = (&world, &ana.native_id);
-        async move { world.change("okta", id, |f| f.attributes[format!("by {n}")] = n.into()).await }
+        async move { world.change("okta", id, move |f| f.attributes[format!("by {n}")] = n.into()).await }
     });
     futures::future::join_all(changes).await;
     let account = world.sync.user("okta", &ana.native_id).await.unwrap().unwrap();

@@ -1,9 +1,9 @@
-//! The deferred trigger under every version step, and migrations that meet each other.
+//! The triggers under every version step and membership, and migrations that meet each other.
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::database::Database;
-use crate::world::World;
+use crate::world::{World, person};
 
 const IDENTITY: &str = "INSERT INTO directory.identities (id, state, version, recorded_at)
     VALUES ('00000000-0000-0000-0000-000000000001', 'active', 1, now())";
@@ -15,17 +15,18 @@ const THIRD: &str = "INSERT INTO ledger.events (event_id, subject_kind, subject_
     VALUES (gen_random_uuid(), 'identity', '00000000-0000-0000-0000-000000000001', 'identity.departed', 3, 2, 0, 1, now(), '{}')";
 
 #[tokio::test]
-async fn a_version_step_without_exactly_its_event_is_refused_at_commit() {
+async fn a_version_step_without_exactly_its_event_before_it_is_refused() {
     let world = World::new().await;
-    run(&world, &[IDENTITY, FIRST]).await.unwrap();
+    run(&world, &[FIRST, IDENTITY]).await.unwrap();
     for (statements, why) in [
         (vec!["UPDATE directory.identities SET state = 'suspended'"], "a state changed without a version"),
         (vec!["UPDATE directory.identities SET generation = 2"], "a generation changed without a version"),
         (vec!["UPDATE directory.identities SET state = 'suspended', version = 2"], "a version without its event"),
-        (vec!["UPDATE directory.identities SET state = 'suspended', version = 3", SECOND], "two versions, one event"),
+        (vec!["UPDATE directory.identities SET state = 'suspended', version = 2", SECOND], "an event that comes after"),
+        (vec![SECOND, "UPDATE directory.identities SET state = 'suspended', version = 3"], "two versions, one event"),
         (vec!["UPDATE directory.identities SET version = 0"], "a version that fell"),
         (
-            vec!["UPDATE directory.identities SET version = 2", "UPDATE directory.identities SET version = 3", THIRD],
+            vec![THIRD, "UPDATE directory.identities SET version = 2", "UPDATE directory.identities SET version = 3"],
             "two steps of one transaction, one event",
         ),
         (
@@ -39,7 +40,7 @@ async fn a_version_step_without_exactly_its_event_is_refused_at_commit() {
         let error = run(&world, &statements).await.expect_err(why);
         assert_eq!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("23000"), "{why}: {error}");
     }
-    run(&world, &["UPDATE directory.identities SET state = 'departed', version = 3", SECOND, THIRD]).await.unwrap();
+    run(&world, &[SECOND, THIRD, "UPDATE directory.identities SET state = 'departed', version = 3"]).await.unwrap();
     run(&world, &["UPDATE directory.identities SET department = 'x'"]).await.expect("no step, no event");
 }
 
@@ -51,6 +52,36 @@ async fn a_group_that_changes_without_its_event_is_refused_at_commit() {
     run(&world, &[group]).await.unwrap();
     let error = run(&world, &["UPDATE directory.groups SET version = 1"]).await.unwrap_err();
     assert_eq!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("23000"), "{error}");
+}
+
+#[tokio::test]
+async fn a_membership_without_its_account_or_its_group_is_refused_and_neither_is_deleted_under_it() {
+    let world = World::new().await;
+    let ana = world.create("okta", person("ana")).await;
+    let group = "INSERT INTO directory.groups (id, source, native_id, display_name, content_hash)
+                 VALUES ('00000000-0000-0000-0000-00000000000a', 'okta', 'g', 'g', '')";
+    run(&world, &[group]).await.unwrap();
+    let member = |group: &str, account: &str| {
+        format!(
+            "INSERT INTO directory.memberships (group_id, account_id, present, counted)
+             VALUES ('00000000-0000-0000-0000-00000000000a', '{}', true, true), ('{group}', '{account}', true, true)
+             ON CONFLICT DO NOTHING",
+            ana.id
+        )
+    };
+    let (known, nobody) = ("00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b");
+    for statement in [
+        member(known, nobody),
+        member(nobody, &ana.id.to_string()),
+        format!("{}; DELETE FROM directory.accounts", member(known, &ana.id.to_string())),
+        format!("{}; DELETE FROM directory.groups", member(known, &ana.id.to_string())),
+    ] {
+        // Sent as one, so that none of it stays.
+        let error = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.owner).await.expect_err(&statement);
+        assert_eq!(error.as_database_error().and_then(|e| e.code()).as_deref(), Some("23503"), "{error}");
+    }
+    let good = member(known, &ana.id.to_string());
+    sqlx::raw_sql(AssertSqlSafe(good)).execute(&world.owner).await.unwrap();
 }
 
 #[tokio::test]

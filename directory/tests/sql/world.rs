@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use directory::{
-    AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupBrake, IdentityRow, LIST_WITHIN, ListQuery, Page,
-    PlanVerdict, Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
+    AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupAttribute, GroupBrake, IdentityRow, LIST_WITHIN,
+    ListQuery, Page, PlanVerdict, Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::{Counts, Limits};
@@ -51,7 +51,9 @@ pub fn sources() -> Arc<Sources> {
         ("badge".to_owned(), source(&by_number_or_name, &[], true)),
         ("partner".to_owned(), source(&[], &[], false)),
     ]);
-    Arc::new(Sources::new(rules, &["admins".to_owned(), "prod-*".to_owned()]).unwrap())
+    let tier = |name: &str| GroupAttribute { name: name.to_owned(), values: vec!["0".to_owned()] };
+    let sources = Sources::new(rules, &["admins".to_owned(), "prod-*".to_owned()]).unwrap();
+    Arc::new(sources.privileged_by(vec![tier("tier"), tier("urn:example:corp:2.0:Group:tier")]))
 }
 
 impl World {
@@ -73,7 +75,7 @@ impl World {
     /// Pushes a new user by SCIM.
     pub async fn create(&self, source: &str, facts: AccountFacts) -> AccountRow {
         let facts = AccountFacts { native_id: directory::new_id(), ..facts };
-        self.sync.create_user(&cause(source), PLENTY, &facts).await.unwrap()
+        self.sync.create_user(&cause(source), PLENTY, &facts).await.unwrap().account
     }
 
     /// How many users of a source a SCIM filter finds.
@@ -85,17 +87,28 @@ impl World {
     }
 
     /// Pushes a change by SCIM.
-    pub async fn change(&self, source: &str, id: &str, change: impl Fn(&mut AccountFacts) + Sync) -> AccountRow {
-        let apply = |row: &AccountRow| {
+    pub async fn change(
+        &self,
+        source: &str,
+        id: &str,
+        change: impl Fn(&mut AccountFacts) + Send + Sync + 'static,
+    ) -> AccountRow {
+        let apply = move |row: &AccountRow| {
             let mut facts = facts_of(row);
             change(&mut facts);
             Ok::<_, Infallible>(facts)
         };
-        self.sync.change_user(&cause(source), PLENTY, id, apply).await.unwrap().expect("the account is there").unwrap()
+        self.sync
+            .change_user(&cause(source), PLENTY, id, apply)
+            .await
+            .unwrap()
+            .expect("the account is there")
+            .unwrap()
+            .account
     }
 
     pub async fn set(&self, source: &str, id: &str, standing: Standing) -> AccountRow {
-        self.change(source, id, |facts| facts.standing = standing).await
+        self.change(source, id, move |facts| facts.standing = standing).await
     }
 
     /// Deletes a user by SCIM, if it is there.
@@ -298,9 +311,9 @@ fn facts_of(row: &AccountRow) -> AccountFacts {
     }
 }
 
-/// Waits until `true`, at most 20 s.
+/// Waits until `true`, at most 60 s.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -7,14 +7,14 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
-use lifecycle::Action;
 
 use crate::{
-    Capabilities, ConfigError, Downstream, Ending, Finds, Probe, Result, Session, SessionId, SessionKind, Subject,
+    Capabilities, ConfigError, Downstream, Ending, Finds, Match, Probe, Result, Session, SessionId, SessionKind,
+    Subject, recent::Recent,
 };
 use client::Client;
 pub use config::Config;
@@ -33,6 +33,8 @@ const ROLE: &str = "manage-users";
 /// The sessions of a realm.
 pub struct Keycloak {
     client: Client,
+    /// What may be in Keycloak's cache again without being in any list.
+    recent: Recent,
 }
 
 impl Keycloak {
@@ -41,7 +43,7 @@ impl Keycloak {
         if config.timeout.is_zero() {
             return Err(ConfigError::NoTimeout);
         }
-        Ok(Self { client: Client::new(config)? })
+        Ok(Self { client: Client::new(config)?, recent: Recent::new(Match::Exact) })
     }
 
     /// Both kinds of sessions of one user. Somebody whom Keycloak does not know has none.
@@ -80,7 +82,19 @@ impl Keycloak {
         for user in subject.names().filter(|user| users.insert(*user)) {
             found.extend(self.sessions(user).await?);
         }
+        let back = self.returned(subject, &found).await?;
+        found.extend(back);
         Ok(found)
+    }
+
+    /// Sessions that were ended for this subject and that were there again, although no list shows them. Only ending one tells whether
+    /// it is there, so none is now. Nothing new is decided by that: an id is never given to another session.
+    async fn returned(&self, subject: &Subject, listed: &[Session]) -> Result<Vec<Session>> {
+        let mut ended = self.recent.of(subject);
+        ended.retain(|id| listed.iter().all(|session| session.id != *id));
+        let there = self.end_all(&ended.iter().collect::<Vec<_>>()).await?;
+        let back = ended.into_iter().zip(there).filter(|(_, there)| *there);
+        Ok(back.filter_map(|(id, _)| Some(Session { kind: mapping::parse(&id)?.1, id, auth_time: None })).collect())
     }
 
     /// Ends these, and says of each whether it was there.
@@ -112,10 +126,9 @@ impl Downstream for Keycloak {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             finds: Finds::ByUserIndex,
-            // What a request in flight brings back into Keycloak's cache is ended within the call.
-            resurrects: false,
+            resurrects: true,
             knows_auth_time: true,
-            actions: &[Action::RevokeSessions, Action::RevokeRefresh, Action::Lock],
+            actions: crate::actions(true, false),
         }
     }
 
@@ -131,6 +144,7 @@ impl Downstream for Keycloak {
         let mut seen = HashSet::new();
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for (index, ending) in endings.iter().enumerate() {
+            self.recent.remember(ending.subject, ending.sessions, Instant::now());
             // A session of two subjects counts for the first.
             for id in ending.sessions.iter().filter(|id| seen.insert(*id)) {
                 match mapping::parse(id) {

@@ -16,7 +16,7 @@ use crate::{BoxError, ConfigError, Error, Result, error::NoAnswer};
 /// The library's own `ConnectionManager` would lose the call that notices a closed connection; here that call goes on
 /// over a new one.
 pub(crate) struct Client {
-    servers: Servers,
+    pub(super) servers: Servers,
     current: Mutex<Current>,
 }
 

@@ -160,3 +160,9 @@ pub(crate) async fn unlink(redis: &Redis, keys: impl Iterator<Item = String>) ->
 pub(super) async fn info(redis: &Redis) -> Result<String, RedisError> {
     cmd("INFO").arg("server").query_async(&mut redis.nodes[0].clone()).await
 }
+
+/// A setting of the server; `None` where it knows none of that name.
+pub(super) async fn setting(redis: &Redis, name: &str) -> Result<Option<String>, RedisError> {
+    let answer: Vec<String> = cmd("CONFIG").arg("GET").arg(name).query_async(&mut redis.nodes[0].clone()).await?;
+    Ok(answer.into_iter().nth(1))
+}

@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::{
     mapping::{Path, Template},
+    marks::Marks,
     servers::Lookup,
     slots::Address,
 };
-use crate::ConfigError;
+use crate::{ConfigError, Match};
 
 /// A session store in Redis, Valkey, or what speaks their protocol.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -68,6 +69,15 @@ pub struct Config {
     #[serde(default)]
     pub session: Option<String>,
 
+    /// Whether to keep an index of the sessions by user, in memory, where the layout has none. Needs further rights, and
+    /// notifications of the server to be quick.
+    #[serde(default)]
+    pub session_index: bool,
+
+    /// Where the application looks whether a user is to be asked again who it is. Absent: it does not look.
+    #[serde(default)]
+    pub recheck: Option<Recheck>,
+
     /// The longest wait for any one answer, such as `5s`. A scan is many answers.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -80,6 +90,14 @@ pub struct Config {
 pub struct Tls {
     /// A file with the certificates, in PEM, of the authorities that may vouch for the server; no others are trusted.
     pub ca: PathBuf,
+}
+
+/// A key that the application compares its sessions with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recheck {
+    /// The key of a user, such as `recheck:{user}`. Its value is an instant in milliseconds since 1970.
+    pub key: String,
 }
 
 /// How sessions are laid out in the keys of the store.
@@ -108,7 +126,15 @@ pub(super) enum Plan {
 impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.lookup()?;
+        self.marks(Match::Exact)?;
         self.plan().map(drop)
+    }
+
+    /// # Errors
+    /// If the key is the same for everybody.
+    pub(super) fn marks(&self, matching: Match) -> Result<Option<Marks>, ConfigError> {
+        let Some(Recheck { key }) = &self.recheck else { return Ok(None) };
+        Ok(Some(Marks { key: Template::parse("recheck.key", key, "{user}")?, matching }))
     }
 
     /// # Errors
@@ -117,6 +143,10 @@ impl Config {
         let others = |key, written: &Option<Vec<String>>| -> Result<Vec<Address>, ConfigError> {
             written.iter().flatten().map(|other| address(other).ok_or(ConfigError::Address { key })).collect()
         };
+        if self.session_index && self.cluster.is_some() {
+            // Each node tells of its own keys only.
+            return Err(ConfigError::Both { one: "cluster", other: "session_index" });
+        }
         match (&self.master, &self.cluster) {
             (Some(_), Some(_)) => Err(ConfigError::Both { one: "cluster", other: "master" }),
             (Some(master), None) => Ok(Lookup::Sentinel {
@@ -137,8 +167,12 @@ impl Config {
     /// If the layout lacks a key, or has one that means nothing to it: it would be passed over in silence.
     pub(super) fn plan(&self) -> Result<Plan, ConfigError> {
         let (layout, used): (_, &[&str]) = match self.layout {
-            Layout::ConnectRedis => ("connect-redis", &["prefix", "path"]),
-            Layout::FlaskSession => ("flask-session", &["prefix", "path"]),
+            Layout::ConnectRedis => ("connect-redis", &["prefix", "path", "session_index"]),
+            Layout::FlaskSession => ("flask-session", &["prefix", "path", "session_index"]),
+            Layout::SpringSession if self.indexed == Some(false) => {
+                ("spring-session", &["namespace", "indexed", "session_index"])
+            }
+            // Its repository keeps one.
             Layout::SpringSession => ("spring-session", &["namespace", "indexed"]),
             Layout::Generic => ("generic", &["index", "session"]),
         };
@@ -149,6 +183,7 @@ impl Config {
             ("indexed", self.indexed.is_some()),
             ("index", self.index.is_some()),
             ("session", self.session.is_some()),
+            ("session_index", self.session_index),
         ];
         if let Some((key, _)) = set.into_iter().find(|(key, set)| *set && !used.contains(key)) {
             return Err(ConfigError::Stray { key, layout });

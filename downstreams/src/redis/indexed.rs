@@ -6,14 +6,15 @@ use ::redis::{Pipeline, RedisError, Value, from_redis_value_ref};
 use async_trait::async_trait;
 
 use super::{
-    ACTIONS, NO_SESSION,
+    NO_SESSION,
     client::Client,
     commands::{self, Cursor, PAGE, Redis},
     layout::Layout,
+    marks::{self, Marks},
     spring,
 };
 use crate::{
-    Capabilities, Downstream, Ending, Finds, Match, Probe, Result, Session, SessionId, SessionKind, Subject,
+    Capabilities, Downstream, Ending, Finds, Mark, Match, Probe, Result, Session, SessionId, SessionKind, Subject,
     recent::Recent, subject::Wanted,
 };
 
@@ -22,11 +23,12 @@ pub(super) struct Indexed {
     layout: Layout,
     matching: Match,
     recent: Recent,
+    marks: Option<Marks>,
 }
 
 impl Indexed {
-    pub(super) fn new(client: Client, layout: Layout, matching: Match) -> Self {
-        Self { client, layout, matching, recent: Recent::new(matching) }
+    pub(super) fn new(client: Client, layout: Layout, matching: Match, marks: Option<Marks>) -> Self {
+        Self { client, layout, matching, recent: Recent::new(matching), marks }
     }
 
     /// The keys of the subjects' indexes. An index is found by the exact spelling only, so to ignore case takes a look
@@ -179,6 +181,9 @@ impl Indexed {
         if self.matching == Match::IgnoreCase {
             commands::scan(redis, &self.layout.index().pattern(), Some("set"), Cursor::START).await?;
         }
+        if let Some(marks) = &self.marks {
+            marks.rehearse(redis).await?;
+        }
         match &self.layout {
             Layout::Generic { .. } => Ok(None),
             Layout::Spring(keys) => {
@@ -201,7 +206,7 @@ impl Downstream for Indexed {
             // and the interval that ends a session is not among it.
             resurrects: matches!(self.layout, Layout::Generic { .. }),
             knows_auth_time: false,
-            actions: ACTIONS,
+            actions: crate::actions(false, self.marks.is_some()),
         }
     }
 
@@ -221,6 +226,10 @@ impl Downstream for Indexed {
             self.recent.remember(ending.subject, ending.sessions, Instant::now());
         }
         self.client.run(|redis| async move { self.finish(&redis, endings).await }).await
+    }
+
+    async fn mark(&self, marks: &[Mark<'_>]) -> Result<()> {
+        marks::leave(&self.client, self.marks.as_ref(), marks).await
     }
 
     async fn probe(&self) -> Result<Probe> {

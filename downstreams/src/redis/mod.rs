@@ -3,10 +3,12 @@
 pub(crate) mod client;
 pub(crate) mod commands;
 mod config;
+mod follow;
 mod indexed;
 mod java;
 mod layout;
 mod mapping;
+mod marks;
 mod refusal;
 mod scan;
 mod servers;
@@ -19,9 +21,8 @@ mod tests;
 use std::sync::Arc;
 
 use ::redis::{ErrorKind, RedisError};
-use lifecycle::Action;
 
-use crate::{ConfigError, Downstream, Match};
+use crate::{ConfigError, Downstream, Match, entries::Entries};
 use client::Client;
 use config::Plan;
 pub use config::{Config, Layout, Tls};
@@ -29,31 +30,33 @@ use indexed::Indexed;
 use mapping::Template;
 use scan::{Format, Scan};
 
-const ACTIONS: &[Action] = &[Action::RevokeSessions, Action::Lock];
-
 /// An id that no session has.
 const NO_SESSION: &str = "leaver:probe";
 
 /// The adapter, not yet connected.
 pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
     let plan = config.plan()?;
+    let entries = config.session_index.then(|| Entries::new(matching));
+    let marks = config.marks(matching)?;
     let client = Client::of(config.url.expose(), config.tls.as_ref(), config.timeout, config.lookup()?)?;
     Ok(match plan {
         Plan::ConnectRedis { prefix, path } => {
-            Arc::new(Scan { client, key: Template::new(prefix, ""), format: Format::Json(path), matching })
+            let (key, format) = (Template::new(prefix, ""), Format::Json(path));
+            Arc::new(Scan { client, key, format, matching, entries, marks })
         }
         Plan::FlaskSession { prefix, path } => {
-            Arc::new(Scan { client, key: Template::new(prefix, ""), format: Format::MessagePack(path), matching })
+            let (key, format) = (Template::new(prefix, ""), Format::MessagePack(path));
+            Arc::new(Scan { client, key, format, matching, entries, marks })
         }
         Plan::SpringPlain { namespace } => {
             let key = spring::Keys::of(&namespace).session;
-            Arc::new(Scan { client, key, format: Format::Spring, matching })
+            Arc::new(Scan { client, key, format: Format::Spring, matching, entries, marks })
         }
         Plan::SpringIndexed { namespace } => {
-            Arc::new(Indexed::new(client, layout::Layout::Spring(spring::Keys::of(&namespace)), matching))
+            Arc::new(Indexed::new(client, layout::Layout::Spring(spring::Keys::of(&namespace)), matching, marks))
         }
         Plan::Generic { index, session } => {
-            Arc::new(Indexed::new(client, layout::Layout::Generic { index, session }, matching))
+            Arc::new(Indexed::new(client, layout::Layout::Generic { index, session }, matching, marks))
         }
     })
 }

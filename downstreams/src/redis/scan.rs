@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future::try_join, stream};
 
 use super::{
-    ACTIONS,
     client::Client,
     commands::{self, Cursor, PAGE, Redis},
     java,
     mapping::{Path, Template},
+    marks::{self, Marks},
     spring,
 };
 use crate::{
-    Capabilities, Downstream, Ending, Finds, Match, Probe, Result, Session, SessionId, SessionKind, Subject,
-    subject::Wanted,
+    Capabilities, Downstream, Ending, Finds, Mark, Match, Probe, Result, Session, SessionId, SessionIndex, SessionKind,
+    Subject, entries::Entries, subject::Wanted,
 };
 
 /// Orders to delete that are on the wire at once.
@@ -28,6 +28,9 @@ pub(super) struct Scan {
     pub(super) key: Template,
     pub(super) format: Format,
     pub(super) matching: Match,
+    /// Kept beside the store where the configuration says so.
+    pub(super) entries: Option<Entries>,
+    pub(super) marks: Option<Marks>,
 }
 
 /// What the value of a session's key is.
@@ -39,7 +42,7 @@ pub(super) enum Format {
 }
 
 /// What a look at one value showed.
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     /// Not a session, or nobody's.
     Nobody,
     Somebody(Cow<'a, str>),
@@ -49,7 +52,7 @@ enum Seen<'a> {
 
 impl Format {
     /// The values of `keys`, in their order, as [`look`](Self::look) wants them.
-    async fn read(&self, redis: &Redis, keys: &[Vec<u8>]) -> Result<Vec<Value>, RedisError> {
+    pub(super) async fn read(&self, redis: &Redis, keys: &[Vec<u8>]) -> Result<Vec<Value>, RedisError> {
         match self {
             Format::Json(_) | Format::MessagePack(_) => commands::read(redis, keys).await,
             Format::Spring => {
@@ -63,11 +66,11 @@ impl Format {
     }
 
     /// The type of the keys in question, where a store has others under the same prefix.
-    fn kind(&self) -> Option<&'static str> {
+    pub(super) fn kind(&self) -> Option<&'static str> {
         matches!(self, Format::Spring).then_some("hash")
     }
 
-    fn look<'a>(&self, value: &'a Value) -> Seen<'a> {
+    pub(super) fn look<'a>(&self, value: &'a Value) -> Seen<'a> {
         let user = match (self, value) {
             (Format::Json(path), Value::BulkString(session)) => path.user_in_json(session),
             (Format::MessagePack(path), Value::BulkString(session)) => path.user_in_msgpack(session),
@@ -100,12 +103,28 @@ impl Format {
     }
 }
 
+/// The sessions of each subject, so far.
+pub(super) struct Finding {
+    pub(super) sessions: Vec<Vec<Session>>,
+    /// Ids that are among them: a walk may come by a key twice.
+    seen: HashSet<String>,
+}
+
+impl Finding {
+    pub(super) fn of(subjects: usize) -> Self {
+        Self { sessions: vec![Vec::new(); subjects], seen: HashSet::new() }
+    }
+}
+
+pub(super) fn session(id: &str) -> Session {
+    Session { id: SessionId::new(id), kind: SessionKind::Session, auth_time: None }
+}
+
 impl Scan {
     /// The sessions of the wanted subjects among all of the store. While one page is read, the next is already asked
     /// for.
     async fn pass(&self, redis: &Redis, wanted: &Wanted, subjects: usize) -> Result<Vec<Vec<Session>>, RedisError> {
-        let mut found = vec![Vec::new(); subjects];
-        let mut seen = HashSet::new();
+        let mut found = Finding::of(subjects);
         let pattern = &self.key.pattern();
         let page = |cursor| commands::scan(redis, pattern, self.format.kind(), cursor);
         let (mut cursor, mut keys) = page(Cursor::START).await?;
@@ -117,25 +136,26 @@ impl Scan {
                 }
             };
             let (values, next) = try_join(self.format.read(redis, &keys), next).await?;
-            for (key, value) in keys.iter().zip(&values) {
-                let Seen::Somebody(user) = self.format.look(value) else { continue };
-                let owners = wanted.who(&user);
-                if let Some(id) = self.key.gap(key)
-                    && !owners.is_empty()
-                    && seen.insert(id.to_owned())
-                {
-                    for &owner in owners {
-                        found[owner].push(Session {
-                            id: SessionId::new(id),
-                            kind: SessionKind::Session,
-                            auth_time: None,
-                        });
-                    }
-                }
-            }
+            self.pick(&keys, &values, wanted, &mut found);
             match next {
                 Some(page) => (cursor, keys) = page,
-                None => return Ok(found),
+                None => return Ok(found.sessions),
+            }
+        }
+    }
+
+    /// Those of `keys` whose values are sessions of the wanted subjects.
+    pub(super) fn pick(&self, keys: &[Vec<u8>], values: &[Value], wanted: &Wanted, found: &mut Finding) {
+        for (key, value) in keys.iter().zip(values) {
+            let Seen::Somebody(user) = self.format.look(value) else { continue };
+            let owners = wanted.who(&user);
+            if let Some(id) = self.key.gap(key)
+                && !owners.is_empty()
+                && found.seen.insert(id.to_owned())
+            {
+                for &owner in owners {
+                    found.sessions[owner].push(session(id));
+                }
             }
         }
     }
@@ -155,7 +175,7 @@ impl Downstream for Scan {
             // without a time of creation, which is no session.
             resurrects: !matches!(self.format, Format::Spring),
             knows_auth_time: false,
-            actions: ACTIONS,
+            actions: crate::actions(false, self.marks.is_some()),
         }
     }
 
@@ -190,6 +210,10 @@ impl Downstream for Scan {
         Ok(ended)
     }
 
+    async fn mark(&self, marks: &[Mark<'_>]) -> Result<()> {
+        marks::leave(&self.client, self.marks.as_ref(), marks).await
+    }
+
     async fn probe(&self) -> Result<Probe> {
         let no_session = &self.key.with(super::NO_SESSION);
         let notes = self
@@ -214,9 +238,23 @@ impl Downstream for Scan {
                 if let Format::Spring = self.format {
                     notes.extend(spring::is_indexed(&redis, &self.key).await?);
                 }
+                if let Some(marks) = &self.marks {
+                    marks.rehearse(&redis).await?;
+                }
+                if self.entries.is_some() {
+                    notes.extend(self.missing_notifications(&redis).await?);
+                }
                 Ok(notes)
             })
             .await?;
+        if self.entries.is_some() {
+            // The right to listen.
+            drop(self.hear(&self.client.servers.place().await?).await?);
+        }
         Ok(Probe { store: self.client.product().await?, notes })
+    }
+
+    fn index(&self) -> Option<&dyn SessionIndex> {
+        self.entries.is_some().then_some(self)
     }
 }

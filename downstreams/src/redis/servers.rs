@@ -4,17 +4,20 @@
 use std::time::Duration;
 
 use ::redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisConnectionInfo, TlsCertificates, Value,
-    aio::MultiplexedConnection, cmd, from_redis_value_ref,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates,
+    Value,
+    aio::{MultiplexedConnection, PubSub},
+    cmd, from_redis_value_ref,
 };
 use futures::{StreamExt, future::try_join_all, stream::FuturesUnordered};
+use tokio::time::timeout;
 
 use super::{
     commands::Redis,
     refusal::classify,
     slots::{Address, Slots},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, error::NoAnswer};
 
 pub(super) struct Servers {
     /// With the address of `url`, and without its login.
@@ -58,10 +61,8 @@ impl Servers {
     pub(super) async fn connect(&self) -> Result<Redis> {
         match &self.lookup {
             Lookup::Here => Ok(Redis::one(self.sign_in(self.info.addr()).await?)),
-            Lookup::Sentinel { others, master, password } => {
-                let primary =
-                    self.first(others, |sentinel| self.primary(sentinel, master, password.as_deref())).await?;
-                let mut server = self.sign_in(&self.at(primary)).await?;
+            Lookup::Sentinel { .. } => {
+                let mut server = self.sign_in(&self.place().await?).await?;
                 // What a replica lacks would count as gone.
                 let role: Vec<Value> = cmd("ROLE").query_async(&mut server).await.map_err(classify)?;
                 match role.first().map(from_redis_value_ref::<String>) {
@@ -76,6 +77,32 @@ impl Servers {
                 Ok(Redis::cluster(primaries, slots))
             }
         }
+    }
+
+    /// Where the keys are now, or in a cluster whom to ask for that.
+    pub(super) async fn place(&self) -> Result<ConnectionAddr> {
+        match &self.lookup {
+            Lookup::Here | Lookup::Cluster { .. } => Ok(self.info.addr().clone()),
+            Lookup::Sentinel { others, master, password } => {
+                let primary =
+                    self.first(others, |sentinel| self.primary(sentinel, master, password.as_deref())).await?;
+                Ok(self.at(primary))
+            }
+        }
+    }
+
+    /// A connection of its own that hears what the server at `place` says on `channel`.
+    pub(super) async fn listen(&self, place: &ConnectionAddr, channel: &str) -> Result<PubSub> {
+        // The library signs in here; that our login is right, and the server not full, was seen a moment before.
+        let login = self.login.clone().set_db(0).set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+        let client = self.client_of(self.info.clone().set_redis_settings(login), place).map_err(classify)?;
+        timeout(self.timeout, async {
+            let mut events = client.get_async_pubsub().await.map_err(classify)?;
+            events.subscribe(channel).await.map_err(classify)?;
+            Ok(events)
+        })
+        .await
+        .map_err(|_| NoAnswer::after(self.timeout))?
     }
 
     /// The first good answer of those that are asked, all at once. Failing that, the failure that somebody has to mend,
@@ -140,7 +167,15 @@ impl Servers {
 
     /// Before any connection: whether the certificates can be used.
     pub(super) fn client(&self, address: &ConnectionAddr) -> Result<::redis::Client, ::redis::RedisError> {
-        let info = self.info.clone().set_addr(address.clone());
+        self.client_of(self.info.clone(), address)
+    }
+
+    fn client_of(
+        &self,
+        info: ConnectionInfo,
+        address: &ConnectionAddr,
+    ) -> Result<::redis::Client, ::redis::RedisError> {
+        let info = info.set_addr(address.clone());
         match &self.root {
             Some(root) => {
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(root.clone()) };

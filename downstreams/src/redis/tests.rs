@@ -160,6 +160,18 @@ fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
         ("flask-session", r#","sentinels":["b:26379"]"#, "`sentinels` says nothing without `master`"),
         ("flask-session", r#","sentinel_password":"p""#, "`sentinel_password` says nothing without `master`"),
         ("flask-session", r#","master":"m","cluster":[]"#, "`cluster` and `master` exclude each other: remove one"),
+        ("flask-session", r#","master":"m","session_index":true"#, ""),
+        ("spring-session", r#","indexed":false,"session_index":true"#, ""),
+        (
+            "spring-session",
+            r#","session_index":true"#,
+            "layout spring-session has no use for `session_index`: remove it",
+        ),
+        (
+            "flask-session",
+            r#","cluster":[],"session_index":true"#,
+            "`cluster` and `session_index` exclude each other: remove one",
+        ),
         ("flask-session", r#","tls":{"ca":"/x"}"#, "`url` has to begin with rediss://, as there is `tls`"),
     ] {
         assert_eq!(build(layout, more), said, "{layout} {more}");

@@ -40,7 +40,7 @@ impl Client {
     pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
         // The library would take any other scheme for PostgreSQL.
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(ConfigError::Scheme { expected: "postgres://" });
+            return Err(ConfigError::Scheme { expected: "postgres:// or mysql://" });
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(|cause| ConfigError::Url(Box::new(cause)))?

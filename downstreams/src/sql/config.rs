@@ -1,4 +1,4 @@
-//! What an operator may set for sessions in a table of PostgreSQL.
+//! What an operator may set for sessions in a table of PostgreSQL, MariaDB or MySQL.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use serde::Deserialize;
 
 use crate::{ConfigError, redis::Tls};
 
-/// Sessions in a PostgreSQL database: by a layout that is known, or by the operator's own statements.
+/// Sessions in a database of PostgreSQL, MariaDB or MySQL: by a layout that is known, or by the operator's own statements.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE[?sslmode=verify-full]`.
+    /// `postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE[?sslmode=verify-full]`, or `mysql://` with `?ssl-mode=VERIFY_IDENTITY`,
+    /// where values are `?` instead of `$1` and `$2`.
     pub url: Secret,
 
     /// Which framework writes the sessions. Absent: `find` and `end` say how to deal with them.
@@ -55,6 +56,19 @@ pub struct Config {
     #[serde(default)]
     pub auth_time: Option<String>,
 
+    /// With statements: leaves the mark that who signed in before the instant `$2`, a timestamptz or milliseconds since 1970, is to be
+    /// asked again who it is, for the user `$1`. It never moves a mark back. Absent: the application does not look.
+    #[serde(default)]
+    pub recheck: Option<String>,
+
+    /// What the user comes in with and without a session, such as API keys; beside sessions by statements, or alone.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
+
+    /// MariaDB and MySQL: what the user is called is compared with whole numbers.
+    #[serde(default)]
+    pub numbers: bool,
+
     /// The longest wait for any one answer, such as `5s`.
     #[serde(default = "default_timeout", with = "humantime_serde")]
     #[schemars(with = "String")]
@@ -75,6 +89,27 @@ pub enum Layout {
     Laravel,
 }
 
+/// Keys, tokens and the like, by the operator's own statements.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// Selects the credentials of the user `$1` that are still good. The first column is the id, as in `find` of sessions: the row's own
+    /// key rather than the secret.
+    pub find: String,
+
+    /// Revokes the credential `$2`; may also use `$1`, the user it was found for.
+    pub revoke: String,
+
+    /// Selects what is still good after `revoke`, in the columns of `find`. Absent: `find`.
+    #[serde(default)]
+    pub verify: Option<String>,
+
+    /// The column of `find`, a timestamptz, that says when it was issued: one that was issued after the event is spared. Absent: none
+    /// is.
+    #[serde(default)]
+    pub issued_at: Option<String>,
+}
+
 /// The cache of Django's `cached_db`, in Redis.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,11 +128,26 @@ pub struct Cache {
 
 /// Where the statements come from.
 pub(super) enum Plan<'c> {
-    Statements { find: &'c str, end: &'c str, verify: &'c str },
-    Django { table: String },
-    SpringSessionJdbc { table: String },
-    Authjs { table: String },
-    Laravel { table: String, remember: Option<String> },
+    Statements {
+        find: &'c str,
+        end: &'c str,
+        verify: &'c str,
+    },
+    /// Credentials, and no sessions.
+    Credentials,
+    Django {
+        table: String,
+    },
+    SpringSessionJdbc {
+        table: String,
+    },
+    Authjs {
+        table: String,
+    },
+    Laravel {
+        table: String,
+        remember: Option<String>,
+    },
 }
 
 impl Config {
@@ -114,12 +164,18 @@ impl Config {
             ("end", self.end.is_some()),
             ("verify", self.verify.is_some()),
             ("auth_time", self.auth_time.is_some()),
+            ("recheck", self.recheck.is_some()),
+            ("credentials", self.credentials.is_some()),
         ];
         let of_layouts =
             [("users", self.users.is_some()), ("cache", self.cache.is_some()), ("remember", self.remember.is_some())];
         let Some(layout) = self.layout else {
             if let Some(key) = first(&of_layouts).or(self.table.is_some().then_some("table")) {
                 return Err(ConfigError::NoLayout { key });
+            }
+            let of_sessions = first(&statements[1..5]);
+            if let (None, true) = (&self.find, self.credentials.is_some()) {
+                return of_sessions.map_or(Ok(Plan::Credentials), |key| Err(ConfigError::Needs { key, other: "find" }));
             }
             let find = self.find.as_deref().ok_or(ConfigError::NoStatement { key: "find" })?;
             let end = self.end.as_deref().ok_or(ConfigError::NoStatement { key: "end" })?;

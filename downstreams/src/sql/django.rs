@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use sqlx::{Arguments, AssertSqlSafe, Executor, SqlSafeStr, SqlStr, postgres::PgArguments};
 
 use super::{
-    ACTIONS,
     cache::Cached,
     client::{Client, Lease},
-    mapping::Shape,
+    mapping::{Begun, Shape},
     rehearsal,
     signed::{self, Seen},
     values,
@@ -81,7 +80,7 @@ impl Django {
 
     async fn shape(lease: &mut Lease<'_>, users: &SqlStr) -> Result<Shape> {
         let prepared = lease.ask(async |connection| connection.prepare(users.clone()).await).await?;
-        Ok(Shape::of(&prepared, "users", None)?)
+        Ok(Shape::of(&prepared, "users", &Begun { key: "auth_time", column: None })?)
     }
 
     async fn rows(&self, lease: &mut Lease<'_>, after: &str) -> Result<Vec<(String, String)>> {
@@ -101,7 +100,7 @@ impl Downstream for Django {
             // Saving a session whose row is gone fails; filling the cache from a row that was read before does not.
             resurrects: self.cache.is_some(),
             knows_auth_time: false,
-            actions: ACTIONS,
+            actions: crate::actions(false, false),
         }
     }
 

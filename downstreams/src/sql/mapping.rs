@@ -24,6 +24,21 @@ pub(super) struct Shape {
     auth_time: Option<usize>,
 }
 
+/// The column of a place that says since when something is there, and the key under which the configuration names it.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    pub(super) key: &'static str,
+    pub(super) column: Option<String>,
+}
+
+/// What `recheck` takes.
+#[derive(Debug, Clone)]
+pub(super) struct Marking {
+    subject: Kind,
+    /// Whether the instant is milliseconds, and no timestamptz.
+    milliseconds: bool,
+}
+
 /// A type in which ids are kept.
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
@@ -45,14 +60,20 @@ pub(super) enum Misfit {
     SessionType { statement: &'static str, found: String },
     #[error("`{statement}` compares $1 with type {found}: it can be text, varchar, uuid, int4 or int8 (cast it)")]
     SubjectType { statement: &'static str, found: String },
+    #[error("`recheck` takes {found} values: $1 is the user, $2 the instant")]
+    MarkParameters { found: usize },
+    #[error("`recheck` takes $1 as type {found}: it can be text, varchar, uuid, int4 or int8 (cast it)")]
+    MarkSubject { found: String },
+    #[error("`recheck` takes $2 as type {found}: it can be timestamptz, or int8 for milliseconds since 1970 (cast it)")]
+    MarkInstant { found: String },
     #[error("`{statement}` takes more than $1")]
     Parameters { statement: &'static str },
-    #[error("`{statement}` returns no column {column}, which `auth_time` names")]
-    NoAuthTime { statement: &'static str, column: String },
-    #[error("`{statement}` returns {column} as {found}: a time of signing in has to be timestamptz")]
-    AuthTimeType { statement: &'static str, column: String, found: String },
-    #[error("`{statement}` returns a column auth_time: set `auth_time: auth_time` to have it used, or leave it out")]
-    UnusedAuthTime { statement: &'static str },
+    #[error("`{statement}` returns no column {column}, which `{key}` names")]
+    NoTime { statement: &'static str, key: &'static str, column: String },
+    #[error("`{statement}` returns {column} as {found}: what `{key}` names has to be timestamptz")]
+    TimeType { statement: &'static str, key: &'static str, column: String, found: String },
+    #[error("`{statement}` returns a column {key}: set `{key}: {key}` to have it used, or leave it out")]
+    UnusedTime { statement: &'static str, key: &'static str },
     #[error("`find` and `verify` return session ids of different types")]
     Different,
     #[error("a session has no id")]
@@ -71,7 +92,7 @@ impl From<Misfit> for Error {
 
 impl Shape {
     /// What PostgreSQL made of the prepared `find` or `verify`.
-    pub(super) fn of(prepared: &PgStatement, statement: &'static str, auth_time: Option<&str>) -> Result<Self, Misfit> {
+    pub(super) fn of(prepared: &PgStatement, statement: &'static str, begun: &Begun) -> Result<Self, Misfit> {
         let subject = match prepared.parameters() {
             Some(Either::Left([one])) => {
                 Kind::of(one).ok_or_else(|| Misfit::SubjectType { statement, found: one.name().to_owned() })?
@@ -82,18 +103,19 @@ impl Shape {
         let id = columns.first().ok_or(Misfit::NoColumn { statement })?.type_info();
         let session = Kind::of(id).ok_or_else(|| Misfit::SessionType { statement, found: id.name().to_owned() })?;
         let place = |name: &str| columns.iter().position(|column| column.name() == name);
-        let auth_time = match auth_time {
-            Some(name) => {
-                let column = || name.to_owned();
-                let index = place(name).ok_or_else(|| Misfit::NoAuthTime { statement, column: column() })?;
+        let key = begun.key;
+        let auth_time = match &begun.column {
+            Some(column) => {
+                let column = || column.clone();
+                let index = place(&column()).ok_or_else(|| Misfit::NoTime { statement, key, column: column() })?;
                 let found = columns[index].type_info().name();
                 if found != "TIMESTAMPTZ" {
-                    return Err(Misfit::AuthTimeType { statement, column: column(), found: found.to_owned() });
+                    return Err(Misfit::TimeType { statement, key, column: column(), found: found.to_owned() });
                 }
                 Some(index)
             }
-            // To ignore it would end sessions that began after the cutoff.
-            None if place("auth_time").is_some() => return Err(Misfit::UnusedAuthTime { statement }),
+            // To ignore it would end what began after the cutoff.
+            None if place(key).is_some() => return Err(Misfit::UnusedTime { statement, key }),
             None => None,
         };
         Ok(Self { subject, session, auth_time })
@@ -145,6 +167,38 @@ impl Shape {
             None => None,
         };
         Ok(Session { id: SessionId::new(self.id(row)?), kind: SessionKind::Session, auth_time })
+    }
+}
+
+impl Marking {
+    /// What PostgreSQL made of the prepared `recheck`.
+    pub(super) fn of(prepared: &PgStatement) -> Result<Self, Misfit> {
+        let Some(Either::Left(types)) = prepared.parameters() else { return Err(Misfit::MarkParameters { found: 0 }) };
+        let [user, instant] = types else { return Err(Misfit::MarkParameters { found: types.len() }) };
+        let subject = Kind::of(user).ok_or_else(|| Misfit::MarkSubject { found: user.name().to_owned() })?;
+        let milliseconds = match instant.name() {
+            "TIMESTAMPTZ" => false,
+            "INT8" => true,
+            found => return Err(Misfit::MarkInstant { found: found.to_owned() }),
+        };
+        Ok(Self { subject, milliseconds })
+    }
+
+    /// The arguments of `recheck`.
+    pub(super) fn arguments(&self, value: &str, milliseconds: i64) -> Result<PgArguments, Misfit> {
+        let mut arguments = PgArguments::default();
+        self.subject.bind(&mut arguments, value)?;
+        match self.milliseconds {
+            true => arguments.add(milliseconds),
+            false => arguments.add(DateTime::from_timestamp_millis(milliseconds)),
+        }
+        .map_err(Misfit::Bind)?;
+        Ok(arguments)
+    }
+
+    /// A value of the right type for `$1` that is nobody's.
+    pub(super) fn nobody(&self) -> &'static str {
+        self.subject.zero()
     }
 }
 

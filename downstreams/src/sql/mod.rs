@@ -6,6 +6,7 @@ mod config;
 mod django;
 mod laravel;
 mod mapping;
+mod mysql;
 mod refusal;
 mod rehearsal;
 mod signed;
@@ -15,33 +16,36 @@ mod tests;
 
 use std::{borrow::Cow, sync::Arc};
 
-use lifecycle::Action;
-
 use crate::{ConfigError, Downstream, Match, SessionKind, Subject};
 use cache::Cached;
 use client::Client;
 use config::Plan;
-pub use config::{Cache, Config, Layout};
+pub use config::{Cache, Config, Credentials, Layout};
 use django::Django;
-use statements::{Statements, Texts};
-
-const ACTIONS: &[Action] = &[Action::RevokeSessions, Action::Lock];
-
-/// Of a store that also keeps what signs a user in again.
-const WITH_REFRESH: &[Action] = &[Action::RevokeSessions, Action::RevokeRefresh, Action::Lock];
+use statements::{SESSIONS, Statements, Texts};
 
 /// The adapter, not yet connected.
 pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
     if config.timeout.is_zero() {
         return Err(ConfigError::NoTimeout);
     }
+    if mysql::is_meant(config.url.expose()) {
+        return mysql::build(config, matching);
+    }
+    if config.numbers {
+        return Err(ConfigError::OnlyThere { key: "numbers", server: mysql::SERVER });
+    }
     let plan = config.plan()?;
     let client = Client::new(config.url.expose(), config.timeout)?;
     Ok(match plan {
         Plan::Statements { find, end, verify } => {
-            let texts = Texts { kind: SessionKind::Session, find, end, verify, auth_time: config.auth_time.as_deref() };
+            let texts = Texts { verify, begun: config.auth_time.as_deref(), ..sessions(find, end) };
             // We cannot see how the application writes. Many session libraries upsert at the end of a request.
-            Arc::new(Statements::new(client, &[texts], true, matching)?)
+            let statements = Statements::new(client, &[texts], true, matching)?;
+            Arc::new(statements.marking(config.recheck.as_deref())?.revoking(config.credentials.as_ref())?)
+        }
+        Plan::Credentials => {
+            Arc::new(Statements::new(client, &[], false, matching)?.revoking(config.credentials.as_ref())?)
         }
         Plan::SpringSessionJdbc { table } => {
             let find = match matching {
@@ -73,7 +77,7 @@ pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, Co
 
 /// Where a layout keeps its sessions.
 fn sessions<'a>(find: &'a str, end: &'a str) -> Texts<'a> {
-    Texts { kind: SessionKind::Session, find, end, verify: find, auth_time: None }
+    Texts { kind: SessionKind::Session, keys: SESSIONS, find, end, verify: find, begun: None }
 }
 
 /// That `column` is the id of the user `$1`: who that is says `users`, a statement, or the value itself.

@@ -25,7 +25,7 @@ fn a_statement_that_would_act_on_nobody_or_everybody_is_refused() {
 
 #[test]
 fn an_address_of_another_database_is_refused_and_not_printed() {
-    for url in ["mysql://leaver:pw@localhost/portal", "postgres://leaver:pw@localhost:port/portal"] {
+    for url in ["oracle://leaver:pw@localhost/portal", "postgres://leaver:pw@localhost:port/portal"] {
         let error = build(FIND, END, url).unwrap_err();
         assert!(!format!("{error:?}").contains("pw"), "{error:?}");
     }
@@ -76,6 +76,39 @@ fn a_layout_and_statements_exclude_each_other() {
         ),
     ] {
         assert_eq!(build(more.clone()), said, "{more}");
+    }
+}
+
+#[test]
+fn another_server_has_another_placeholder_and_not_every_layout() {
+    let build = |url: &str, more: serde_json::Value| {
+        let mut json = serde_json::json!({ "type": "sql", "url": url });
+        json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let built = serde_json::from_value::<Config>(json).unwrap().build(Match::Exact);
+        built.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let find = "select id from sessions where user_name = ?";
+    for (url, more, said) in [
+        ("mysql://h/d", serde_json::json!({ "find": find, "end": "delete from sessions where id = ?" }), ""),
+        ("mysql://h/d", serde_json::json!({ "find": FIND, "end": END }), "`find` has to use ?"),
+        (
+            "mysql://h/d",
+            serde_json::json!({ "find": find, "end": "delete from sessions where id = ?", "auth_time": "at" }),
+            "`auth_time` is not there on MariaDB or MySQL: remove it, or say `find` and `end` yourself",
+        ),
+        (
+            "mysql://h/d",
+            serde_json::json!({ "layout": "django" }),
+            "`layout: django` is not there on MariaDB or MySQL: remove it, or say `find` and `end` yourself",
+        ),
+        ("mysql://h/d", serde_json::json!({ "layout": "laravel", "users": "select 1" }), "`users` has to use ?"),
+        (
+            URL,
+            serde_json::json!({ "find": FIND, "end": END, "numbers": true }),
+            "`numbers` is for MariaDB or MySQL only: remove it",
+        ),
+    ] {
+        assert_eq!(build(url, more.clone()), said, "{url} {more}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What only the Keycloak adapter has to bear.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use chrono::Utc;
 use downstreams::{Downstream, Ending, Error, SessionId, SessionKind, Subject};
@@ -9,7 +9,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::stores::{Store, chain, end, find, ids, keycloak::Keycloak, sorted};
+use crate::{
+    server,
+    stores::{Store, chain, end, find, ids, keycloak::Keycloak, sorted, wire::Wire},
+};
 
 /// A deadline for what takes milliseconds on an idle machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -50,7 +53,8 @@ async fn each_kind_of_session_is_found_with_its_beginning_and_ends_alone() {
     store.remove().await;
 }
 
-/// Each look reads the session; one that began before the deletion may put it back into Keycloak's cache, where no list shows it.
+/// Each question reads the session; one that began before the deletion may put it back into Keycloak's cache, where no list shows it.
+/// Looking again, as sweeps do, ends it all the same.
 #[tokio::test]
 async fn a_session_that_ends_while_applications_ask_for_it_stays_ended() {
     let store = Keycloak::create().await;
@@ -58,10 +62,17 @@ async fn a_session_that_ends_while_applications_ask_for_it_stays_ended() {
     let adapter = store.adapter();
     for round in 0..10 {
         let (id, tokens) = store.sign_in_at("portal", ana, false).await;
-        let asking = join_all((0..4).map(async |_| while store.realm.is_active("portal", &tokens).await {}));
+        let told = Cell::new(0);
+        let asking = join_all((0..4).map(async |_| {
+            while store.realm.is_active("portal", &tokens).await {}
+            told.set(told.get() + 1);
+        }));
         let ending = async {
             assert!(store.realm.is_active("portal", &tokens).await);
             assert!(end_one(&*adapter, ana, &id).await);
+            while told.get() < 4 {
+                find(&*adapter, ana).await.unwrap();
+            }
         };
         // Each stops asking once it is told that the session has ended.
         let asked = timeout(SOON, join(asking, ending)).await;
@@ -69,6 +80,28 @@ async fn a_session_that_ends_while_applications_ask_for_it_stays_ended() {
         store.realm.refresh("portal", &tokens).await.unwrap_err();
         assert_eq!(find(&*adapter, ana).await.unwrap(), []);
     }
+    store.remove().await;
+}
+
+/// Here because it belongs to somebody else, otherwise because it is in Keycloak's cache alone.
+#[tokio::test]
+async fn what_was_ordered_to_end_is_ended_by_the_next_look_although_no_list_shows_it() {
+    let store = Keycloak::create().await;
+    let [ana, ben, _] = store.users();
+    let wire = Wire::to(server(&store)).await;
+    let adapter = store.adapter_with(json!({ "url": store.url_at(wire.address) }));
+    let (id, tokens) = store.sign_in_at("portal", ana, false).await;
+    let (subject, sessions) = (Subject::new([ben]), [SessionId::new(&*id)]);
+    find(&*adapter, ben).await.unwrap();
+
+    wire.cut();
+    adapter.end(&[Ending { subject: &subject, sessions: &sessions }]).await.unwrap_err();
+    wire.mend();
+    assert!(store.realm.is_active("portal", &tokens).await);
+    let back = find(&*adapter, ben).await.unwrap();
+    assert_eq!((ids(&back), back[0].kind), (vec![id], SessionKind::Session));
+    assert!(!store.realm.is_active("portal", &tokens).await);
+    assert_eq!(find(&*adapter, ben).await.unwrap(), []);
     store.remove().await;
 }
 

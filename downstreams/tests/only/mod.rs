@@ -1,13 +1,17 @@
 //! What a single adapter has to bear beyond the table.
 
 mod authjs;
+mod credentials;
 mod django;
 mod generic;
+mod index;
 mod keycloak;
 mod laravel;
+mod recheck;
 mod redis;
 mod servers;
 mod spring;
 mod spring_jdbc;
 mod sql;
 mod tls;
+mod webhook;

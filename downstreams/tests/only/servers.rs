@@ -12,13 +12,13 @@ use redis::{Cmd, FromRedisValue, cmd};
 use serde_json::json;
 use tokio::{net::TcpListener, time::sleep};
 
-use crate::stores::{build, chain, end, find, ids, redis::Redis, unique};
+use crate::stores::{build, chain, end, find, ids, keys::connect, redis::Redis, unique};
 
-struct Server {
+pub struct Server {
     folder: PathBuf,
-    port: u16,
+    pub port: u16,
     process: Child,
-    client: redis::Client,
+    url: String,
 }
 
 async fn free_port() -> u16 {
@@ -26,7 +26,7 @@ async fn free_port() -> u16 {
 }
 
 impl Server {
-    async fn start(arguments: &[&str]) -> Self {
+    pub async fn start(arguments: &[&str]) -> Self {
         let (folder, port) = (std::env::temp_dir().join(format!("leaver-redis-{}", unique())), free_port().await);
         fs::create_dir(&folder).unwrap();
         // A Sentinel wants a file that it can write to.
@@ -39,21 +39,21 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let url = format!("redis://127.0.0.1:{port}");
         until("redis-server answers", async || {
-            let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+            let mut connection = connect(&url).await.ok()?;
             cmd("PING").exec_async(&mut connection).await.ok()
         })
         .await;
-        Self { folder, port, process, client }
+        Self { folder, port, process, url }
     }
 
-    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> T {
+    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> T {
         // A new connection: a server that becomes a primary closes those that it has.
-        command.query_async(&mut self.client.get_multiplexed_async_connection().await.unwrap()).await.unwrap()
+        command.query_async(&mut connect(&self.url).await.unwrap()).await.unwrap()
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+    pub async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let mut words = command.split(' ');
         let mut order = cmd(words.next().unwrap());
         words.for_each(|word| {
@@ -62,7 +62,7 @@ impl Server {
         self.run(&order).await
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
@@ -76,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = condition().await {
@@ -87,7 +87,7 @@ async fn until<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
     }
 }
 
-fn session(user: &str) -> String {
+pub fn session(user: &str) -> String {
     json!({ "cookie": {}, "passport": { "user": user } }).to_string()
 }
 

@@ -72,7 +72,7 @@ async fn statements_that_do_not_fit_are_rejected_in_words_that_help() {
         (json!({ "auth_time": "created_at" }), "`find` returns no column created_at"),
         (
             json!({ "find": "select id, seen from sessions where user_name = $1", "auth_time": "seen" }),
-            "returns seen as TIMESTAMP: a time of signing in has to be timestamptz",
+            "returns seen as TIMESTAMP: what `auth_time` names has to be timestamptz",
         ),
         (json!({ "find": "select id from session where user_name = $1" }), "42P01"),
     ] {
@@ -108,7 +108,7 @@ async fn a_name_where_numbers_are_kept_is_rejected_rather_than_not_found() {
 async fn a_locked_table_is_given_up_after_the_timeout() {
     let store = Sql::create("sql", "text", "text").await;
     store.sign_in("ana").await;
-    let adapter = adapter(&store, json!({ "timeout": "300ms" }));
+    let adapter = adapter(&store, json!({ "timeout": "3s" }));
     let found = find(&*adapter, "ana").await.unwrap();
     store.run("begin; lock table sessions").await;
     let error = end(&*adapter, "ana", &found).await.unwrap_err();

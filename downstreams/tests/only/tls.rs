@@ -51,7 +51,7 @@ impl Server {
             .spawn()
             .unwrap();
         let server = Self { folder, port, process };
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             assert!(Instant::now() < deadline, "redis-server does not start");
             tokio::time::sleep(Duration::from_millis(10)).await;

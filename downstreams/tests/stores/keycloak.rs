@@ -71,6 +71,11 @@ impl Store for Keycloak {
         self.realm.refresh("portal", &self.signed_in.lock().await[id]).await.unwrap_err();
     }
 
+    /// It takes a request that was under way when the session ended, inside of Keycloak.
+    fn can_write_back(&self) -> bool {
+        false
+    }
+
     async fn ids(&self) -> Vec<String> {
         self.realm.sessions(&self.users).await
     }

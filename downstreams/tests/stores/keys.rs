@@ -1,8 +1,8 @@
 //! A part of the shared Redis, or of the shared cluster: the keys under one prefix, and logins for them.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
-use ::redis::{Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
+use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, aio::MultiplexedConnection, cmd};
 use serde_json::{Value, json};
 
 use super::{env, login, unique};
@@ -36,7 +36,7 @@ impl Keys {
         for (_, _, (host, port, ..)) in slots {
             let url = format!("redis://{host}:{port}");
             if url != keys.url {
-                keys.others.push(connect(&url).await);
+                keys.others.push(connect(&url).await.unwrap());
             }
         }
         keys
@@ -51,7 +51,7 @@ impl Keys {
     }
 
     async fn at(url: String) -> Self {
-        let (connection, prefix) = (connect(&url).await, format!("t{}:", unique()));
+        let (connection, prefix) = (connect(&url).await.unwrap(), format!("t{}:", unique()));
         Self { url, prefix, connection, others: Vec::new(), found: json!({}), logins: Mutex::default() }
     }
 
@@ -111,6 +111,7 @@ impl Keys {
         let (user, password) = (unique(), unique());
         let mut order = cmd("ACL");
         order.arg("SETUSER").arg(&user).arg("on").arg(format!(">{password}")).arg(format!("~{}*", self.prefix));
+        order.arg("&__keyevent@0__:*");
         for mut node in self.nodes() {
             order.clone().arg(rights).exec_async(&mut node).await.unwrap();
         }
@@ -136,6 +137,9 @@ impl Keys {
     }
 }
 
-async fn connect(url: &str) -> MultiplexedConnection {
-    ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+/// By itself the client gives up after half a second, which is soon over on a busy machine.
+pub async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+    let minute = Some(Duration::from_secs(60));
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(minute).set_response_timeout(minute);
+    Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }

@@ -8,6 +8,7 @@ pub mod generic;
 pub mod keycloak;
 pub mod keys;
 pub mod laravel;
+pub mod mariadb;
 pub mod redis;
 pub mod spring;
 pub mod spring_jdbc;
@@ -36,6 +37,11 @@ pub trait Store: Send + Sync {
 
     /// Writes a session as a request in flight does.
     async fn write_back(&self, id: &str, user: &str);
+
+    /// Whether a test can have an ended session come back when it wants to.
+    fn can_write_back(&self) -> bool {
+        true
+    }
 
     /// The id that a session has once it is written back.
     fn comes_back_as(&self, id: &str) -> String {
@@ -98,6 +104,7 @@ pub async fn all() -> Vec<Box<dyn Store>> {
     stores.push(Box::new(redis::Redis::with_numbers().await));
     stores.push(Box::new(sql::Sql::create("sql, int4 and int8", "int4", "int8").await));
     stores.push(Box::new(sql::Sql::create("sql, uuid and int4", "uuid", "int4").await));
+    stores.push(Box::new(mariadb::MariaDb::create(mariadb::Of::Numbers).await));
     stores.push(Box::new(authjs::Authjs::create(false).await));
     stores.push(Box::new(laravel::Laravel::create(false).await));
     stores.push(Box::new(keycloak::Keycloak::create().await));
@@ -112,6 +119,7 @@ pub async fn textual() -> Vec<Box<dyn Store>> {
         Box::new(flask::Flask::create(true).await),
         Box::new(redis::Redis::of_cluster().await),
         Box::new(redis::Redis::of_sentinel().await),
+        Box::new(redis::Redis::with_index().await),
         Box::new(generic::Generic::create().await),
         Box::new(generic::Generic::of_cluster().await),
         Box::new(spring::Spring::create(true).await),
@@ -122,6 +130,9 @@ pub async fn textual() -> Vec<Box<dyn Store>> {
         Box::new(django::Django::create(true).await),
         Box::new(authjs::Authjs::create(true).await),
         Box::new(laravel::Laravel::create(true).await),
+        Box::new(mariadb::MariaDb::create(mariadb::Of::Text).await),
+        Box::new(mariadb::MariaDb::create(mariadb::Of::Spring).await),
+        Box::new(mariadb::MariaDb::create(mariadb::Of::Laravel).await),
         Box::new(sql::Sql::create("sql, text", "text", "text").await),
         Box::new(sql::Sql::create("sql, varchar and uuid", "varchar(80)", "uuid").await),
     ]

@@ -11,6 +11,8 @@ pub struct Redis {
     name: &'static str,
     keys: Keys,
     numbers: bool,
+    /// Whether we keep an index beside it.
+    index: bool,
 }
 
 impl Deref for Redis {
@@ -23,20 +25,24 @@ impl Deref for Redis {
 
 impl Redis {
     pub async fn with_names() -> Self {
-        Self { name: "redis, names", keys: Keys::new().await, numbers: false }
+        Self { name: "redis, names", keys: Keys::new().await, numbers: false, index: false }
     }
 
     /// The application keeps its users' numbers as JSON numbers.
     pub async fn with_numbers() -> Self {
-        Self { name: "redis, numbers", keys: Keys::new().await, numbers: true }
+        Self { name: "redis, numbers", keys: Keys::new().await, numbers: true, index: false }
+    }
+
+    pub async fn with_index() -> Self {
+        Self { name: "redis, session index", keys: Keys::new().await, numbers: false, index: true }
     }
 
     pub async fn of_cluster() -> Self {
-        Self { name: "redis, cluster", keys: Keys::of_cluster().await, numbers: false }
+        Self { name: "redis, cluster", keys: Keys::of_cluster().await, numbers: false, index: false }
     }
 
     pub async fn of_sentinel() -> Self {
-        Self { name: "redis, sentinel", keys: Keys::of_sentinel().await, numbers: false }
+        Self { name: "redis, sentinel", keys: Keys::of_sentinel().await, numbers: false, index: false }
     }
 }
 
@@ -47,7 +53,10 @@ impl Store for Redis {
     }
 
     fn config(&self) -> Value {
-        self.keys.config(json!({ "layout": "connect-redis", "prefix": self.prefix, "path": "passport.user" }))
+        let layout = json!({
+            "layout": "connect-redis", "prefix": self.prefix, "path": "passport.user", "session_index": self.index,
+        });
+        self.keys.config(layout)
     }
 
     fn users(&self) -> [&'static str; 3] {
@@ -78,7 +87,9 @@ impl Store for Redis {
     }
 
     fn rights(&self) -> Option<Rights<'_>> {
-        Some(Rights { keys: &self.keys, commands: &["scan", "mget", "unlink"] })
+        let commands =
+            if self.index { &["scan", "mget", "unlink", "subscribe"][..] } else { &["scan", "mget", "unlink"] };
+        Some(Rights { keys: &self.keys, commands })
     }
 
     async fn remove(&self) {

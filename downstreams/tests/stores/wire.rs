@@ -25,8 +25,10 @@ impl Wire {
                     tokio::spawn(async move {
                         let mut server = TcpStream::connect(server).await.unwrap();
                         tokio::select! {
-                            _ = copy_bidirectional(&mut client, &mut server) => {}
+                            // Looked at first: what is sent after a cut must not slip through.
+                            biased;
                             _ = watched.changed() => {}
+                            _ = copy_bidirectional(&mut client, &mut server) => {}
                         }
                     });
                 }

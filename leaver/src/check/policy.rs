@@ -52,11 +52,13 @@ fn unsupported(rule: &Rule, draft: Option<&str>, downstreams: &[Ability]) -> Vec
         .collect();
     let lack = |action: Action, ability: &Ability| {
         let can = |action: &Action| ability.actions.contains(action);
+        let somewhere = downstreams.iter().any(|other| other.actions.contains(&action));
+        let meant = rule.downstreams.is_some() || policy::concerns(action, ability.actions, somewhere);
         // A store of sessions has no refresh tokens; who ends its sessions has ended all there is.
         let nothing_there = action == Action::RevokeRefresh
             && can(&Action::RevokeSessions)
             && rule.actions.contains(&Action::RevokeSessions);
-        !can(&action) && !nothing_there && !rule.otherwise.iter().any(can)
+        !can(&action) && meant && !nothing_there && !rule.otherwise.iter().any(can)
     };
     let check = |action: &Action| {
         let lacking: Vec<&str> =
@@ -68,7 +70,14 @@ fn unsupported(rule: &Rule, draft: Option<&str>, downstreams: &[Ability]) -> Vec
         let of = draft.map(|file| format!(" of {file}")).unwrap_or_default();
         let check = Check::new("rule", format!("rule {:?}{of}", rule.name), State::Warning, detail);
         let ends = concerned.iter().any(|ability| ability.actions.contains(&Action::RevokeSessions));
-        Some(if rule.otherwise.is_empty() && ends { check.help("add `else: revoke_sessions`") } else { check })
+        Some(match action {
+            Action::Notify => check.help("a downstream of the type `webhook` takes signals"),
+            Action::RevokeCredentials => {
+                check.help("`credentials` of a downstream of the type `sql` says which there are")
+            }
+            _ if rule.otherwise.is_empty() && ends => check.help("add `else: revoke_sessions`"),
+            _ => check,
+        })
     };
     rule.actions.iter().filter_map(check).collect()
 }

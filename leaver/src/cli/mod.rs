@@ -5,9 +5,11 @@ mod events;
 mod failure;
 mod generate;
 mod help;
+mod holds;
 mod identities;
 mod ledger;
 mod owed;
+mod pages;
 mod parked;
 mod plans;
 mod policy;
@@ -136,6 +138,7 @@ async fn carry_out(screen: &Screen, arguments: &Arguments, environment: &Environ
         Verb::Events(args::Events::Tail(tail)) => events::tail(screen, &client()?, tail).await?,
         Verb::Source(verb) => sources::run(screen, &client()?, verb).await?,
         Verb::Plan(verb) => plans::run(screen, &client()?, verb).await?,
+        Verb::Hold(verb) => holds::run(screen, &client()?, verb).await?,
         Verb::Owed(verb) => owed::run(screen, &client()?, verb).await?,
         Verb::Parked(verb) => parked::run(screen, &client()?, verb).await?,
         Verb::Token(verb) => tokens::run(screen, &client()?, verb).await?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::client::Client;
@@ -13,12 +13,10 @@ use crate::show::plan::{self, Plan, Rejection, Rows, Verdict};
 
 use super::args;
 use super::failure::{Exit, Failure};
+use super::pages;
 use super::progress;
 use super::screen::Screen;
 use super::sources::{Asked, finish};
-
-/// Rows in each answer, where all of them are wanted.
-const PAGE: u64 = 1_000;
 
 pub async fn run(screen: &Screen, client: &Client, verb: &args::Plan) -> Result<Exit, Failure> {
     match verb {
@@ -46,27 +44,11 @@ async fn list(screen: &Screen, client: &Client, held: bool) -> Result<Exit, Fail
 }
 
 async fn show(screen: &Screen, client: &Client, id: &str, all: bool) -> Result<Exit, Failure> {
-    let limit = all.then(|| PAGE.to_string());
-    let first = client.get::<Rows>(&["plans", id], &[("limit", limit.clone())]).await?;
-    let (mut document, mut rows) = (first.json, first.typed);
-    while let Some(after) = rows.next.filter(|_| all) {
-        // By its whole id: another whose id begins alike may come meanwhile.
-        let path = rows.plan.id.to_string();
-        let query = [("after", Some(after.to_string())), ("limit", limit.clone())];
-        let page = client.get::<Rows>(&["plans", &path], &query).await?;
-        if let (Some(Value::Array(items)), Some(more)) = (document.get_mut("items"), page.json["items"].as_array()) {
-            items.extend(more.iter().cloned());
-        }
-        rows.items.extend(page.typed.items);
-        rows.next = page.typed.next;
-    }
+    let seen = pages::read::<Rows>(client, "plan", id, all).await?;
     if screen.is_json() {
-        if let (Some(document), None) = (document.as_object_mut(), rows.next) {
-            document.remove("next");
-        }
-        screen.document(&document)?;
+        screen.document(&seen.json)?;
     } else {
-        screen.answer(&plan::show(&rows, Utc::now(), screen.out))?;
+        screen.answer(&plan::show(&seen.typed, Utc::now(), screen.out))?;
     }
     Ok(Exit::Done)
 }

@@ -81,7 +81,14 @@ impl<'a> Counted<'a> {
     pub fn at(&mut self, done: u64) {
         /// A look at the clock for each of a million would be most of the work.
         const SELDOM: u64 = 1_024;
-        if !done.is_multiple_of(SELDOM) || self.screen.is_json() {
+        if done.is_multiple_of(SELDOM) {
+            self.now_at(done);
+        }
+    }
+
+    /// The same, for what is counted seldom anyway.
+    pub fn now_at(&mut self, done: u64) {
+        if self.screen.is_json() {
             return;
         }
         if let Some(bar) = &self.bar {

@@ -12,6 +12,7 @@ use crate::show::sessions::{self, Look};
 
 use super::args::{self, Until, Wait};
 use super::failure::{Exit, Failure, Message};
+use super::holds;
 use super::progress;
 use super::screen::Screen;
 use super::sources::{Asked, finish};
@@ -32,6 +33,7 @@ struct Accepted {
 
 pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Result<Exit, Failure> {
     let (who, mut body) = match (&wish.subject, &wish.who) {
+        (None, None) => ("", json!({"group": wish.group, "reason": wish.reason})),
         (Some(value), _) if wish.downstreams.len() == 1 => {
             (value.as_str(), json!({"subject": value, "reason": wish.reason}))
         }
@@ -50,8 +52,16 @@ pub async fn run(screen: &Screen, client: &Client, wish: &args::Revoke) -> Resul
     if let Some(lasts) = wish.lock_for {
         body["lock_for"] = json!(humantime::format_duration(lasts).to_string());
     }
+    if wish.credentials {
+        body["credentials"] = json!(true);
+    }
     if wish.dry_run {
         body["dry_run"] = json!(true);
+    }
+    if wish.group.is_some() {
+        return holds::revoke(screen, client, wish, &body).await;
+    }
+    if wish.dry_run {
         return rehearse(screen, client, who, &body).await;
     }
     order(screen, client, "revocations", who, &body, &wish.until).await

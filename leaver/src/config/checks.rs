@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::problem::{Place, Problem, Report};
 use super::quote::Text;
-use super::tree::{Entry, Node, Origin};
+use super::tree::{Entry, Node, Origin, Value};
 use super::{Config, outward};
 
 /// Reports everything that is wrong between the parts. `root` still has what could not be typed: its names count as known.
@@ -14,6 +14,7 @@ pub(super) fn check(config: &Config, root: &Node, text: &Text<'_>, report: &mut 
     sources(root, report);
     downstreams(config, root, text, report);
     patterns(root, report);
+    attributes(root, report);
     outward::check(config, root, text, report);
     if let (Some(_), Some(entry)) = (&config.database, root.entry("postgres")) {
         let problem =
@@ -92,6 +93,9 @@ fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Repor
         if let Some((node, written)) = entry.node.at(&["subject"]).and_then(|node| Some((node, node.text()?))) {
             let sources = policy::SubjectExpression::parse(written).map(|subject| subject.sources());
             expression(root, node, written, sources, text, report);
+            if config.downstreams.get(&entry.key).is_some_and(|downstream| downstream.adapter.hides_people()) {
+                super::outward::told(config, node, written, report);
+            }
         }
         if let Some(Err(error)) = config.downstreams.get(&entry.key).map(|downstream| downstream.adapter.check()) {
             use downstreams::ConfigError::{Missing, Stray};
@@ -164,5 +168,21 @@ fn patterns(root: &Node, report: &mut Report<'_>) {
         let Some(Err(error)) = item.text().map(globset::Glob::new) else { continue };
         let problem = report.problem(item.origin.place(), "a pattern for the names of groups does not compile");
         report.push(Problem { causes: vec![error.kind().to_string()], ..problem });
+    }
+}
+
+/// An attribute without a name, or without values, makes no group privileged.
+fn attributes(root: &Node, report: &mut Report<'_>) {
+    for by in root.at(&["groups", "privileged_by"]).into_iter().flat_map(Node::items) {
+        let unnamed = by.at(&["attribute"]).filter(|name| name.text().is_some_and(|name| name.trim().is_empty()));
+        let no_values = by.at(&["values"]).filter(|values| values.value == Value::List(Vec::new()));
+        for (key, node, help) in [
+            ("attribute", unnamed, "name one: `attribute: tier`"),
+            ("values", no_values, "say which values make a group privileged: `values: [\"0\"]`"),
+        ] {
+            let Some(node) = node else { continue };
+            let message = format!("`{key}` is empty, so no group is privileged by it");
+            report.push(report.problem(node.origin.place(), message).help(help));
+        }
     }
 }

@@ -150,6 +150,18 @@ pub struct Traces {
 pub struct Groups {
     /// Patterns of display names, such as `prod-*`: to lose such a group ends sessions.
     pub privileged: Vec<String>,
+    /// Attributes that make a group as privileged as its name can.
+    pub privileged_by: Vec<PrivilegedBy>,
+}
+
+/// An attribute of a group, as its source states it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrivilegedBy {
+    /// Its name, such as `tier`; in an extension of SCIM after the URN: `urn:example:corp:2.0:Group:tier`.
+    pub attribute: String,
+    /// The values of which one makes the group privileged.
+    pub values: Vec<String>,
 }
 
 /// What people may do by hand.

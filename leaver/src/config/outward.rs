@@ -91,6 +91,19 @@ fn subject(config: &Config, root: &Node, node: &Node, written: &str, text: &Text
     }
 }
 
+/// Reports what `subject` of a receiver of signals would tell of a person.
+pub(super) fn told(config: &Config, node: &Node, written: &str, report: &mut Report<'_>) {
+    // What does not compile is reported as what every downstream may say.
+    let Ok(parsed) = policy::PublishExpression::parse(written) else { return };
+    for shown in parsed.personal_reads(|source| has_personal_ids(config, source)) {
+        let problem =
+            report.problem(node.origin.place(), format!("`{shown}` is personal, and signals would take it outside"));
+        report.push(problem.help(
+            "name people by `identity.id` or the id of an account, or say `allow_personal_data: true` in the adapter",
+        ));
+    }
+}
+
 /// Whether the native ids of a source are names or addresses of people.
 pub(super) fn has_personal_ids(config: &Config, source: &str) -> bool {
     match config.sources.get(source).map(|source| &source.connector) {

@@ -286,14 +286,14 @@ fn a_literal_secret_is_masked_in_the_line_of_another_problem() {
          --> leaver.yaml:3:60
         3 |     adapter: { type: redis, url: ***, layuot: connect-redis, path: u }
           |                                       ^^^^^^
-        known: cluster, index, indexed, layout, master, namespace, path, prefix, sentinel_password, sentinels, session, timeout, tls, type, url
+        known: cluster, index, indexed, layout, master, namespace, path, prefix, recheck, sentinel_password, sentinels, session, session_index, timeout, tls, type, url
         help: a similar key is `layout`
 
         error: unknown key `ulr`
          --> leaver.yaml:6:29
         6 |     adapter: { type: redis, ulr: ***, layout: connect-redis, path: u }
           |                             ^^^
-        known: cluster, index, indexed, layout, master, namespace, path, prefix, sentinel_password, sentinels, session, timeout, tls, type, url
+        known: cluster, index, indexed, layout, master, namespace, path, prefix, recheck, sentinel_password, sentinels, session, session_index, timeout, tls, type, url
         help: a similar key is `url`
 
         error: unknown key `break_glas`
@@ -535,6 +535,53 @@ fn parts_that_contradict_each_other_are_refused() {
         caused by: unclosed character class; missing ']'
 
         3 problems in leaver.yaml
+    "#);
+}
+
+#[test]
+fn attributes_of_groups_that_make_none_privileged_are_refused() {
+    let source = r#"
+        groups:
+          privileged: [admins]
+          privileged_by:
+            - { attribute: "", values: [] }
+            - { attribute: tier, values: [0], value: "1" }
+            - { attribute: tier }
+    "#;
+    let shown = errors(source, &[]);
+    assert_snapshot!(shown, @r#"
+        error: `attribute` is empty, so no group is privileged by it
+         --> leaver.yaml:4:20
+        4 |     - { attribute: "", values: [] }
+          |                    ^^
+        help: name one: `attribute: tier`
+
+        error: `values` is empty, so no group is privileged by it
+         --> leaver.yaml:4:24
+        4 |     - { attribute: "", values: [] }
+          |                        ^^^^^^
+        help: say which values make a group privileged: `values: ["0"]`
+
+        error: `values` must be text, not a number
+         --> leaver.yaml:5:35
+        5 |     - { attribute: tier, values: [0], value: "1" }
+          |                                   ^
+        help: put it in quotes: `values: "0"`
+
+        error: unknown key `value`
+         --> leaver.yaml:5:39
+        5 |     - { attribute: tier, values: [0], value: "1" }
+          |                                       ^^^^^
+        known: attribute, values
+        help: a similar key is `values`
+
+        error: `privileged_by` lacks the key `values`
+         --> leaver.yaml:6:7
+        6 |     - { attribute: tier }
+          |       ^
+        help: add `values: …`
+
+        5 problems in leaver.yaml
     "#);
 }
 

@@ -135,6 +135,20 @@ fn names_for_subscribers_are_opaque_unless_somebody_says_otherwise() {
 }
 
 #[test]
+fn a_receiver_of_signals_is_told_no_name_unless_somebody_says_so() {
+    let hook = |subject: &str, more: &str| {
+        format!(
+            "downstreams:\n  hook:\n    adapter: {{ type: webhook, url: \"https://hooks.example/x\", secrets: [\"env:KEY\"]{more} }}\n    subject: {subject}\n"
+        )
+    };
+    let key = [("KEY", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
+    assert!(read(&hook("identity.id", ""), &key).is_ok());
+    assert!(read(&hook("identity.email", ", allow_personal_data: true"), &key).is_ok());
+    let refused = errors(&hook("identity.email", ""), &key);
+    assert!(refused.contains("`identity.email` is personal") && refused.contains("leaver.yaml:4"), "{refused}");
+}
+
+#[test]
 fn every_change_is_traced_unless_a_share_is_named() {
     let traces = |text: &str| read(text, &[]).unwrap().traces.unwrap();
     assert_eq!(traces("traces: { otlp: \"http://localhost:4318\" }\n").ratio, 1.0);

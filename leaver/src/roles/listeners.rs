@@ -72,6 +72,7 @@ impl Listeners {
                 sources: config.sources.keys().cloned().collect(),
                 judge: parts.judge.clone(),
                 shadow: parts.shadow.clone(),
+                mass: config.hands.mass,
             };
             let routes = console::routes(console).merge(probes.clone());
             serve("admin", listener, routes, ADMIN_ANSWERS, supervisor);

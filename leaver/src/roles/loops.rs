@@ -59,6 +59,13 @@ impl Parts {
                     Ok(())
                 });
             }
+            if target.adapter.index().is_some() {
+                let (revoker, target, stop) = (revoker.clone(), target.clone(), supervisor.stop_signal());
+                supervisor.spawn(format!("follow {}", target.name), async move {
+                    revoker.follow(&target, stop).await;
+                    Ok(())
+                });
+            }
         }
         if let Some(Subscribers { topic, digest, .. }) = &self.subscribers {
             let (revoker, stop) = (revoker.clone(), supervisor.stop_signal());
@@ -73,6 +80,16 @@ impl Parts {
         let (reconciler, stop) = (revoker.clone(), supervisor.stop_signal());
         supervisor.spawn("reconcile", async move {
             reconciler.reconcile(stop).await;
+            Ok(())
+        });
+        let (worker, stop) = (revoker.clone(), supervisor.stop_signal());
+        supervisor.spawn("approved holds", async move {
+            worker.carry_out_holds(stop).await;
+            Ok(())
+        });
+        let (worker, stop) = (revoker.clone(), supervisor.stop_signal());
+        supervisor.spawn("shortened sessions", async move {
+            worker.shorten(stop).await;
             Ok(())
         });
         let (looker, stop) = (revoker.clone(), supervisor.stop_signal());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use bus::kafka::{self, Kafka};
 use bus::{Bus, Local, Topic};
-use directory::{Directory, Herald, SourceRules, Sources, Wake};
+use directory::{Directory, GroupAttribute, Herald, SourceRules, Sources, Wake};
 use lifecycle::Lane;
 use policy::{Judge, Names, PublishExpression, SubjectExpression};
 use prometheus_client::registry::Registry;
@@ -99,6 +99,7 @@ impl Parts {
                 targets,
                 judge: judge.clone(),
                 shadow: shadow.clone(),
+                mass: config.hands.mass,
                 metrics: revoker::Metrics::register(&mut registry, hops).of(config.downstreams.keys()),
             }))
         } else {
@@ -178,7 +179,11 @@ fn sources(config: &Config) -> anyhow::Result<Sources> {
             (name.clone(), rules)
         })
         .collect();
-    Ok(Sources::new(rules, &config.groups.privileged)?)
+    let attributes = config.groups.privileged_by.iter().map(|by| {
+        let (name, values) = (by.attribute.clone(), by.values.clone());
+        GroupAttribute { name, values }
+    });
+    Ok(Sources::new(rules, &config.groups.privileged)?.privileged_by(attributes.collect()))
 }
 
 fn targets(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<Target>>> {
@@ -199,6 +204,7 @@ fn targets(config: &Config) -> anyhow::Result<BTreeMap<String, Arc<Target>>> {
                 skew: chrono::Duration::from_std(downstream.skew).context("skew is too long")?,
                 workers: downstream.workers.max(1),
                 breaker: revoker::Breaker::default(),
+                watch: revoker::Watch::default(),
             };
             Ok((name.clone(), Arc::new(target)))
         })

@@ -59,6 +59,8 @@ pub struct Detail {
     #[serde(default)]
     pub locks: Vec<Lock>,
     #[serde(default)]
+    pub shortened: Vec<Shortened>,
+    #[serde(default)]
     pub receipts: Vec<Receipt>,
 }
 
@@ -72,9 +74,25 @@ pub struct Lock {
     pub reason: Option<String>,
 }
 
+/// Sessions of theirs from before an instant end at a later one.
+#[derive(Debug, Deserialize)]
+pub struct Shortened {
+    pub sessions_before: DateTime<Utc>,
+    pub due_at: DateTime<Utc>,
+    /// `*`, or names of downstreams.
+    pub scopes: Vec<String>,
+}
+
+/// Where something is in force.
+fn places(scopes: &[String]) -> String {
+    if scopes.iter().any(|scope| scope == "*") { "everywhere".to_owned() } else { visible(&scopes.join(", ")) }
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Receipt {
     pub downstream: String,
+    /// What it is of, where that is no end of sessions.
+    pub action: Option<String>,
     pub state: String,
     pub ended: u64,
     pub resurrected: u64,
@@ -114,16 +132,19 @@ pub fn detail(detail: &Detail, view: View) -> String {
     }
     for lock in &detail.locks {
         let sign = page.paint(Style::Waiting, "locked");
-        let places =
-            if lock.scopes.iter().any(|scope| scope == "*") { "everywhere".to_owned() } else { lock.scopes.join(", ") };
         let by = lock.asked_by.as_deref().unwrap_or("the policy");
         let reason = lock.reason.as_ref().map(|reason| format!(": {}", visible(reason))).unwrap_or_default();
         page.line(format_args!(
             "{sign} until {}, {}, by {}{reason}",
             instant(lock.until),
-            visible(&places),
+            places(&lock.scopes),
             visible(by)
         ));
+    }
+    for shortened in &detail.shortened {
+        let sign = page.paint(Style::Waiting, "shortened");
+        let (before, due) = (instant(shortened.sessions_before), instant(shortened.due_at));
+        page.line(format_args!("{sign}: sessions from before {before} end at {due}, {}", places(&shortened.scopes)));
     }
     if identity.unresolved {
         let sign = page.paint(Style::Waiting, "unresolved");
@@ -150,7 +171,8 @@ pub fn detail(detail: &Detail, view: View) -> String {
     let mut receipts = Table::new([text("DOWNSTREAM"), text("RECEIPT"), number("ENDED"), number("CAME BACK")]);
     for receipt in &detail.receipts {
         let back = Cell::styled(receipt.resurrected, (receipt.resurrected > 0).then_some(Style::Wrong));
-        receipts.row([Cell::from(&receipt.downstream), Cell::state(&receipt.state), Cell::from(receipt.ended), back]);
+        let place = super::text::place(&receipt.downstream, receipt.action.as_deref());
+        receipts.row([Cell::from(place), Cell::state(&receipt.state), Cell::from(receipt.ended), back]);
     }
     page.table(&receipts);
     page.finish()

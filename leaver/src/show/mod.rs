@@ -1,6 +1,7 @@
 //! What the answers of a server look like to people: pure functions from its JSON to text.
 
 pub mod check;
+pub mod hold;
 pub mod identity;
 pub mod ledger;
 pub mod owed;

@@ -16,6 +16,8 @@ pub struct Owed {
     #[serde(rename = "userName")]
     pub user_name: Option<String>,
     pub downstream: String,
+    /// What is owed, where that is no end of sessions.
+    pub action: Option<String>,
     /// `owed` or `stuck`.
     pub state: String,
     pub since: DateTime<Utc>,
@@ -28,6 +30,10 @@ impl Owed {
     fn name(&self) -> String {
         self.user_name.clone().unwrap_or_else(|| self.subject.to_string())
     }
+
+    fn place(&self) -> String {
+        super::text::place(&self.downstream, self.action.as_deref())
+    }
 }
 
 /// Two lines for each: what, and why not yet.
@@ -39,7 +45,7 @@ pub fn list(rows: &[Owed], now: DateTime<Utc>, view: View) -> String {
         table.row([
             Cell::dim(row.id),
             Cell::state(&row.state),
-            Cell::from(&row.downstream),
+            Cell::from(row.place()),
             Cell::from(row.attempts),
             Cell::maybe(row.next_try.map(|at| coming(at, now))),
             Cell::dim(instant(row.since)),
@@ -69,7 +75,7 @@ pub fn retried(id: Uuid, row: Option<&Owed>, view: View) -> String {
         page.line("nothing is owed under this id any more");
         return page.finish();
     };
-    page.opening(&row.name(), &row.downstream, &row.state, row.id);
+    page.opening(&row.name(), &row.place(), &row.state, row.id);
     if let Some(error) = &row.last_error {
         page.line(visible(error));
     }

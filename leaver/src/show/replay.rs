@@ -25,12 +25,22 @@ pub struct Part {
     pub differ: BTreeMap<String, u64>,
     pub rules: BTreeMap<String, Pair>,
     pub downstreams: BTreeMap<String, There>,
+    #[serde(default)]
+    pub brakes: BTreeMap<String, Windows>,
     pub differences: Vec<Differing>,
     /// Differences that are counted and not listed.
     #[serde(default)]
     pub left_out: u64,
     #[serde(default, skip_serializing)]
     pub next: Option<Value>,
+}
+
+/// What a rule with a brake would order, by when its windows begin.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Windows {
+    pub bound: u64,
+    pub window_ms: u64,
+    pub orders: BTreeMap<i64, u64>,
 }
 
 #[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
@@ -116,12 +126,37 @@ impl Part {
             there.replaced += more.replaced;
             there.unsupported += more.unsupported;
         }
+        for (rule, more) in part.brakes {
+            let windows = self.brakes.entry(rule).or_default();
+            (windows.bound, windows.window_ms) = (more.bound, more.window_ms);
+            for (begins, orders) in more.orders {
+                *windows.orders.entry(begins).or_default() += orders;
+            }
+        }
         self.differences.extend(part.differences);
         // Stable: within both kinds the order of the ledger stays.
         self.differences.sort_by_key(|differing| !differing.privileged);
         self.left_out += self.differences.len().saturating_sub(most) as u64;
         self.differences.truncate(most);
         self.next = part.next;
+    }
+}
+
+impl Windows {
+    /// What of it the brake would hold; the counts above leave that out.
+    fn verdict(&self, rule: &str) -> String {
+        let beyond = self.orders.values().map(|orders| orders.saturating_sub(self.bound)).filter(|beyond| *beyond > 0);
+        let (windows, held) = beyond.fold((0_u64, 0_u64), |(windows, held), beyond| (windows + 1, held + beyond));
+        let (bound, window) =
+            (self.bound, humantime::format_duration(std::time::Duration::from_millis(self.window_ms)));
+        let rule = visible(rule);
+        match held {
+            0 => format!("the brake of {rule} would hold nothing ({bound} in {window})"),
+            held => {
+                let windows = count(windows, "window");
+                format!("the brake of {rule} would hold {held} of these in {windows} ({bound} in {window})")
+            }
+        }
     }
 }
 
@@ -151,6 +186,9 @@ pub fn show(replay: &Replay, view: View) -> String {
     if found.compared > 0 {
         page.table(&rules(found));
         page.table(&downstreams(found));
+    }
+    for (rule, windows) in &found.brakes {
+        page.line(windows.verdict(rule));
     }
     page.line(verdict(found));
     page.table(&differences(&found.differences, view));

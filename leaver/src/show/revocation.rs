@@ -1,5 +1,7 @@
 //! A revocation by hand: what each downstream has answered so far.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -24,6 +26,8 @@ pub struct Revocation {
 #[derive(Debug, Deserialize)]
 pub struct Receipt {
     pub downstream: String,
+    /// What it is of, where that is no end of sessions.
+    pub action: Option<String>,
     pub state: String,
     pub found: u64,
     pub ended: u64,
@@ -38,16 +42,28 @@ pub struct Instants {
     pub applied: Option<DateTime<Utc>>,
     pub verified: Option<DateTime<Utc>>,
     pub settled: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub handed_over: Option<DateTime<Utc>>,
     pub stuck: Option<DateTime<Utc>>,
 }
 
 impl Receipt {
+    fn place(&self) -> String {
+        super::text::place(&self.downstream, self.action.as_deref())
+    }
+
+    /// Done, and no session that could come back.
+    fn is_over(&self) -> bool {
+        self.action.is_some() && ["verified", "handed_over"].contains(&self.state.as_str())
+    }
+
     /// When it came into its state.
     fn since(&self) -> Option<DateTime<Utc>> {
         match self.state.as_str() {
             "applied" => self.at.applied,
             "verified" => self.at.verified,
             "settled" => self.at.settled,
+            "handed_over" => self.at.handed_over,
             "stuck" => self.at.stuck,
             _ => None,
         }
@@ -84,20 +100,21 @@ pub fn show(who: &str, revocation: &Revocation, view: View) -> String {
         let back = Cell::styled(receipt.resurrected, (receipt.resurrected > 0).then_some(Style::Wrong));
         let since = receipt.since().map_or_else(Cell::absent, |at| Cell::dim(instant(at)));
         let (found, ended) = (Cell::from(receipt.found), Cell::from(receipt.ended));
-        table.row([Cell::from(&receipt.downstream), Cell::state(&receipt.state), found, ended, back, since]);
+        table.row([Cell::from(receipt.place()), Cell::state(&receipt.state), found, ended, back, since]);
     }
     page.table(&table);
     for receipt in &revocation.receipts {
         if let Some(note) = &receipt.note {
-            page.line(format_args!("{}: {}", receipt.downstream, super::text::visible(note)));
+            page.line(format_args!("{}: {}", receipt.place(), super::text::visible(note)));
         }
     }
     if revocation.receipts.is_empty() && revocation.reached {
         page.line("no downstream can end sessions, so there was nothing to do");
         return page.finish();
     }
-    let ended: u64 = revocation.receipts.iter().map(|receipt| receipt.ended).sum();
-    let places = revocation.receipts.iter().filter(|receipt| receipt.ended > 0).count();
+    let of_sessions = || revocation.receipts.iter().filter(|receipt| receipt.action.is_none());
+    let ended: u64 = of_sessions().map(|receipt| receipt.ended).sum();
+    let places = of_sessions().filter(|receipt| receipt.ended > 0).count();
     page.line(format_args!("ended {} in {places} of {}", count(ended, "session"), downstreams(revocation)));
     page.finish()
 }
@@ -106,10 +123,13 @@ pub fn show(who: &str, revocation: &Revocation, view: View) -> String {
 pub fn missing(wanted: &str, revocation: &Revocation) -> String {
     const ORDER: [&str; 3] = ["applied", "verified", "settled"];
     let rank = |state: &str| ORDER.iter().position(|known| *known == state);
-    let short: Vec<&Receipt> =
-        revocation.receipts.iter().filter(|receipt| rank(&receipt.state) < rank(wanted)).collect();
+    let short: Vec<&Receipt> = revocation
+        .receipts
+        .iter()
+        .filter(|receipt| !receipt.is_over() && rank(&receipt.state) < rank(wanted))
+        .collect();
     let at: Vec<String> =
-        short.iter().map(|receipt| format!("{} is {}", receipt.downstream, receipt.state.replace('_', " "))).collect();
+        short.iter().map(|receipt| format!("{} is {}", receipt.place(), receipt.state.replace('_', " "))).collect();
     if at.is_empty() {
         // The revoker has not yet written which downstreams it concerns.
         return format!("not {wanted}: no downstream has answered yet");
@@ -118,5 +138,6 @@ pub fn missing(wanted: &str, revocation: &Revocation) -> String {
 }
 
 fn downstreams(revocation: &Revocation) -> String {
-    count(revocation.receipts.len() as u64, "downstream")
+    let names: BTreeSet<&str> = revocation.receipts.iter().map(|receipt| receipt.downstream.as_str()).collect();
+    count(names.len() as u64, "downstream")
 }

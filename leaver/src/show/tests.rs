@@ -97,6 +97,22 @@ fn an_identity_that_is_locked() {
 }
 
 #[test]
+fn an_identity_whose_sessions_end_later() {
+    let mut ana = ana();
+    let shortened = |scopes: &[&str]| {
+        json!({"revocation": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "sessions_before": "2026-11-21T09:12:03Z",
+               "due_at": "2026-11-21T09:27:03Z", "scopes": scopes})
+    };
+    ana["shortened"] = json!([shortened(&["*"]), shortened(&["web", "sso"])]);
+    let text = identity::detail(&read(ana), TERMINAL);
+    let shown: Vec<&str> = text.lines().filter(|line| line.starts_with("shortened")).collect();
+    assert_snapshot!(shown.join("\n"), @r"
+    shortened: sessions from before 2026-11-21T09:12:03.000Z end at 2026-11-21T09:27:03.000Z, everywhere
+    shortened: sessions from before 2026-11-21T09:12:03.000Z end at 2026-11-21T09:27:03.000Z, web, sso
+    ");
+}
+
+#[test]
 fn identities() {
     let mut long = ana();
     long["userName"] = json!("a-very-long-name-that-somebody-was-given@subsidiary.example.com");
@@ -865,4 +881,49 @@ fn a_replay_without_differences_says_so() {
     no differences
     nothing was changed
     ");
+}
+
+#[test]
+fn a_hold_of_a_rule_and_one_of_a_group() {
+    let rule = json!({
+        "id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8", "kind": "rule", "name": "mover", "state": "held", "rows": 52,
+        "done": 0, "at": "2026-11-21T09:12:03.630Z", "bound": 50, "window_begins": "2026-11-21T09:12:00Z",
+        "window_ends": "2026-11-21T09:13:00Z", "approved_by": ["jo"],
+    });
+    let item = json!({
+        "subject": "5d1cbb0e-0f0a-4f0e-9a53-6c1a0f5f7a21", "user_name": "ana@example.com", "display_name": "Ana",
+        "department": "Finance", "privileged_groups": ["admins"], "type": "identity.updated",
+        "scopes": [["*", ["recheck"]], ["web", ["revoke_sessions"]]],
+    });
+    let shown =
+        json!({"hold": rule, "progress": {"applied": 0, "verified": 0, "settled": 0, "stuck": 0}, "items": [item]});
+    let text = hold::show(&read(shown), now(), TERMINAL);
+    for expected in [
+        "mover   rule   held   0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8\n",
+        "why   the rule orders more than 50 within 1m, which is what its brake lets through\n",
+        "approved by jo\n",
+        "!  ana@example.com  recheck and revoke_sessions at web  identity.updated",
+        "… and 51 more (`--all`)\n",
+        "decide: `leaver hold approve 0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b8`\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    let group = json!({
+        "id": "0193a0f2-6c1e-7b52-9d3a-5f0c2a7e41b9", "kind": "group", "name": "okta/admins", "state": "applied",
+        "rows": 3, "done": 3, "at": "2026-11-21T09:10:03.630Z", "asked_by": "jo", "reason": "phished", "spared": 1,
+        "approved_by": ["jo", "kim"],
+    });
+    let text = hold::list(&read::<Vec<hold::Hold>>(json!([rule, group])), now(), TERMINAL);
+    assert!(text.contains("mover") && text.contains("okta/admins"), "{text}");
+    let shown =
+        json!({"hold": group, "progress": {"applied": 3, "verified": 2, "settled": 0, "stuck": 1}, "items": []});
+    let text = hold::show(&read(shown), now(), TERMINAL);
+    for expected in [
+        "why   jo asked for it: phished\n",
+        "1 member spared by break_glass\n",
+        "approved by jo, kim\n",
+        "3 of 3 people ordered: 3 applied, 2 verified, 0 settled everywhere, 1 stuck\n",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
 }

@@ -73,6 +73,11 @@ pub fn of_state(word: &str) -> Option<Style> {
     }
 }
 
+/// A downstream, with what was asked of it where that is no end of sessions.
+pub fn place(downstream: &str, action: Option<&str>) -> String {
+    action.map_or_else(|| downstream.to_owned(), |action| format!("{downstream} ({action})"))
+}
+
 /// What stands at the beginning of a line that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {

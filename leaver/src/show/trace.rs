@@ -23,6 +23,8 @@ pub struct Hop {
     pub at: DateTime<Utc>,
     pub hop: String,
     pub downstream: Option<String>,
+    /// What was done there, where that is no end of sessions.
+    pub action: Option<String>,
     #[serde(rename = "where")]
     pub place: Option<String>,
     pub outcome: Option<String>,
@@ -37,8 +39,9 @@ pub fn show(trace: &Trace, view: View) -> String {
     hops.sort_by_key(|hop| hop.at);
     let mut table = Table::new([text("AT"), text("HOP"), text("WHERE"), number("MS"), text("OUTCOME")]);
     for hop in &hops {
-        let place = hop.downstream.as_ref().or(hop.place.as_ref());
-        let step = Cell::styled(&hop.hop, super::text::of_state(&hop.hop));
+        let there = |downstream: &String| super::text::place(downstream, hop.action.as_deref());
+        let place = hop.downstream.as_ref().map(there).or_else(|| hop.place.clone());
+        let step = Cell::styled(hop.hop.replace('_', " "), super::text::of_state(&hop.hop));
         let (at, outcome) = (Cell::dim(instant(hop.at)), Cell::maybe(hop.outcome.as_ref()));
         table.row([at, step, Cell::maybe(place), Cell::maybe(hop.ms), outcome]);
     }
@@ -57,7 +60,7 @@ fn bars(hops: &[&Hop], page: &mut Page) {
     let Some(committed) = hops.iter().find(|hop| hop.hop == "committed") else { return };
     let verified: Vec<(&str, i64)> = hops
         .iter()
-        .filter(|hop| hop.hop == "verified")
+        .filter(|hop| hop.hop == "verified" && hop.action.is_none())
         .filter_map(|hop| Some((hop.downstream.as_deref()?, (hop.at - committed.at).num_milliseconds().max(0))))
         .collect();
     let Some(longest) = verified.iter().map(|(_, ms)| *ms).max() else { return };
@@ -83,21 +86,21 @@ fn bar(ms: i64, longest: i64, view: View) -> String {
 
 /// What each downstream that has begun has not reached yet.
 fn to_come(hops: &[&Hop]) -> Vec<String> {
-    let mut reached: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut reached: BTreeMap<(&str, Option<&str>), &str> = BTreeMap::new();
     for hop in hops {
         if let Some(downstream) = hop.downstream.as_deref() {
-            reached.insert(downstream, &hop.hop);
+            reached.insert((downstream, hop.action.as_deref()), &hop.hop);
         }
     }
     reached
         .into_iter()
-        .filter_map(|(downstream, hop)| {
+        .filter_map(|((downstream, action), hop)| {
             let next = match hop {
                 "applied" => "verified",
-                "verified" => "settled",
+                "verified" if action.is_none() => "settled",
                 _ => return None,
             };
-            Some(format!("{next} at {downstream}"))
+            Some(format!("{next} at {}", super::text::place(downstream, action)))
         })
         .collect()
 }

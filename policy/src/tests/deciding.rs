@@ -174,3 +174,37 @@ fn a_lock_says_for_how_long_and_the_rest_of_the_policy_keeps_its_digest() {
     let stray = Policy::parse("rules:\n  - { name: a, on: identity.updated, do: revoke_sessions, lock_for: 1h }\n");
     assert!(stray.unwrap_err()[0].message.contains("there is no `lock`"));
 }
+
+#[test]
+fn what_is_shortened_says_to_what_and_the_rest_of_the_policy_keeps_its_digest() {
+    let rule = |rest: &str| {
+        let text = format!("rules:\n  - {{ name: a, on: identity.updated, {rest} }}\n");
+        Policy::parse(&text).map_err(|problems| problems.into_iter().map(|p| p.message).collect::<Vec<_>>().join("; "))
+    };
+    let left = |policy: &Policy| {
+        let decision = decide(policy, IdentityUpdated, &of_ana());
+        let stored: Decision = serde_json::from_value(json!(decision)).unwrap();
+        assert_eq!(stored, decision, "a decision is read as it was stored");
+        decision.actions.iter().map(|order| order.shorten_to.map(|d| d.as_secs())).collect::<Vec<_>>()
+    };
+    let plain = rule("do: [shorten_ttl, notify]").unwrap();
+    let short = rule("do: [shorten_ttl, notify], shorten_to: 5m").unwrap();
+    let instead = rule("do: notify, else: shorten_ttl, shorten_to: 5m").unwrap();
+    assert_eq!((left(&plain), left(&short), left(&instead)), (vec![None; 2], vec![Some(300), None], vec![Some(300)]));
+    assert_ne!(plain.digest(), short.digest());
+    let problem = rule("do: shorten_ttl, shorten_to: 8 weeks").unwrap_err();
+    assert!(problem.contains("`shorten_to` is a number and a unit"), "{problem}");
+    let problem = rule("do: recheck, shorten_to: 5m").unwrap_err();
+    assert!(problem.contains("there is no `shorten_ttl`"), "{problem}");
+}
+
+#[test]
+fn a_rule_that_only_shortens_fails_closed() {
+    let rule = |action: &str| {
+        parse(&format!("rules: [{{ name: a, on: identity.updated, do: {action}, when: 'identity.email.size() > 3' }}]"))
+    };
+    let mut nobody = of_ana();
+    nobody.identity.as_mut().unwrap().profile.email = None;
+    let matched = |action| decide(&rule(action), IdentityUpdated, &nobody).rules.len();
+    assert_eq!((matched("shorten_ttl"), matched("recheck")), (1, 0));
+}

@@ -49,7 +49,7 @@ examples:
     3:33+1 rule "leaver": `do` is empty
     3:50+1 rule "leaver": `downstreams` names none; leave it out to mean all
     3:54+6 unknown key `unless`
-      known: name, on, when, do, downstreams, else, lock_for
+      known: name, on, when, do, downstreams, else, lock_for, shorten_to, brake
     6:21+11 rule "mover": `identity` has no field `departement`
       known: id, userName, email, employeeNumber, department, manager, displayName, state, kind, generation
       help: a similar field is `department`
@@ -64,7 +64,7 @@ examples:
       known: notify, recheck, shorten_ttl, revoke_credentials, revoke_refresh, revoke_sessions, lock
       help: a similar action is `lock`
     10:5+1 a rule is a map
-      known: name, on, when, do, downstreams, else, lock_for
+      known: name, on, when, do, downstreams, else, lock_for, shorten_to, brake
     11:1+7 unknown key `example`
       known: rules, examples
       help: a similar key is `examples`
@@ -561,4 +561,26 @@ fn unknown_downstreams_and_sources_are_found_once_the_configuration_is_known() {
       known: corp
     "#);
     assert!(Policy::parse_for(text, &names(&["web", "protal", "ssso"]), &names(&["crm"])).is_ok());
+}
+
+#[test]
+fn a_brake_is_a_count_and_a_window_on_something_that_can_be_held() {
+    let told = problems(
+        r#"rules:
+  - { name: a, on: identity.departed, do: notify, brake: { count: 5, window: 60s } }
+  - { name: b, on: identity.updated, do: notify, brake: { count: many, window: 2h } }
+  - { name: c, on: identity.updated, do: notify, brake: { window: 5m, per: x } }
+  - { name: d, on: identity.updated, do: notify, brake: 5 }
+"#,
+    );
+    for expected in [
+        "rule \"a\": `brake` would never hold anything",
+        "rule \"b\": `count` is a whole number",
+        "rule \"b\": `window` is a number and a unit",
+        "unknown key `per`",
+        "rule \"c\": `brake` needs `count`",
+        "rule \"d\": `brake` is a map",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in\n{told}");
+    }
 }

@@ -24,7 +24,7 @@ use crate::recorder::Recorder;
 pub const URGENT: Topic = Topic::Lifecycle(Lane::Urgent);
 pub const BULK: Topic = Topic::Lifecycle(Lane::Bulk);
 const PLENTY: Burst = Burst { count: 1_000_000, window: Duration::from_secs(3_600) };
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct World {
     sync: Directory,
@@ -86,12 +86,12 @@ impl World {
 
     pub async fn person(&self, name: &str) -> AccountRow {
         let facts = facts(&directory::new_id(), name, Standing::Active);
-        self.sync.create_user(&cause(), PLENTY, &facts).await.unwrap()
+        self.sync.create_user(&cause(), PLENTY, &facts).await.unwrap().account
     }
 
     pub async fn set(&self, account: &AccountRow, standing: Standing) {
         let name = account.profile.user_name.clone().unwrap();
-        let change = |row: &AccountRow| Ok::<_, Infallible>(facts(&row.native_id, &name, standing));
+        let change = move |row: &AccountRow| Ok::<_, Infallible>(facts(&row.native_id, &name, standing));
         self.sync.change_user(&cause(), PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
     }
 

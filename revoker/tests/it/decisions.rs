@@ -75,8 +75,8 @@ async fn a_break_glass_identity_is_spared_by_policy_loudly_but_not_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_store_cannot_do_is_noted_and_done_stronger_only_where_else_says_so() {
     let policy = "rules:
-  - { name: recheck, on: [identity.suspended], do: [recheck] }
-  - { name: gone, on: [identity.departed], do: [recheck], else: revoke_sessions }
+  - { name: recheck, on: [identity.suspended], do: [recheck], downstreams: [mute, web] }
+  - { name: gone, on: [identity.departed], do: [recheck], downstreams: [mute, web], else: revoke_sessions }
 ";
     let (web, mute) = (Store::new(), Store::of(false, &[Action::Notify]));
     let setup = Setup::of([("mute", &mute), ("web", &web)]);

@@ -188,3 +188,21 @@ async fn deliveries_that_were_leased_are_worked_off_before_the_revoker_stops() {
     stopping.await;
     assert_eq!(web.of_user("ana"), Vec::<String>::new(), "the pass that had begun was finished");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_written_while_its_lease_is_renewed_waits_for_nobody() {
+    let web = Store::new();
+    let world = Setup::of([("web", &web)]).start().await;
+    // As on a database that is slow: longer than a lease goes without being renewed, and with the delivery locked.
+    let slowly =
+        "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(4); RETURN NEW; END $$;
+                  CREATE TRIGGER slowly BEFORE INSERT OR UPDATE ON ledger.receipts
+                      FOR EACH ROW WHEN (NEW.state = 'verified') EXECUTE FUNCTION slowly()";
+    sqlx::raw_sql(slowly).execute(&world.owner).await.unwrap();
+    let ana = world.person("ana").await;
+    web.sign_in("ana", "w1");
+    let event = world.set(&ana, Standing::Inactive).await;
+    let verified = world.until(event, "web", "verified").await;
+    assert_eq!((&verified["found"], &verified["ended"]), (&json!(1), &json!(1)), "the first pass was answered");
+    world.stop().await;
+}

@@ -6,10 +6,15 @@
 #[allow(dead_code, reason = "shared with the tests of the directory, which use all of it")]
 mod database;
 mod decisions;
+mod errands;
 mod failures;
+mod holds;
+mod index;
 mod locks;
 mod passes;
 mod published;
+mod rechecked;
+mod shortened;
 mod store;
 mod strangers;
 mod wire;

@@ -36,6 +36,13 @@ impl Wire {
         *self.garbage.lock().unwrap() = Some(Unreadable { place: place.to_owned(), reason: reason.to_owned() });
     }
 
+    /// Brings everything of a topic once more.
+    pub async fn brings_again(&self, topic: Topic) {
+        let told = self.told.lock().unwrap().clone();
+        let records = told.into_iter().filter(|(t, _)| *t == topic).map(|(_, record)| record).collect();
+        self.local.publish(topic, records).await.unwrap();
+    }
+
     /// What was published on a topic, oldest first.
     pub fn bodies(&self, topic: Topic) -> Vec<Value> {
         let told = self.told.lock().unwrap();

@@ -37,8 +37,11 @@ pub struct Setup {
     pub shadow: Option<Policy>,
     pub break_glass: Vec<String>,
     pub subject: &'static str,
+    pub sweeps: Vec<Duration>,
     /// `None`: as with the embedded bus, where nobody reads cutoffs and receipts.
     pub names: Option<Arc<Names>>,
+    /// Of orders by hand; more take two people.
+    pub mass: Option<u64>,
 }
 
 impl Setup {
@@ -50,7 +53,9 @@ impl Setup {
             shadow: None,
             break_glass: Vec::new(),
             subject: "identity.userName",
+            sweeps: [30, 60, 90].map(Duration::from_millis).to_vec(),
             names: None,
+            mass: None,
         }
     }
 
@@ -64,11 +69,12 @@ impl Setup {
             name: name.to_owned(),
             adapter: store.clone(),
             subject: SubjectExpression::parse(self.subject).unwrap(),
-            sweeps: [30, 60, 90].map(Duration::from_millis).to_vec(),
+            sweeps: self.sweeps.clone(),
             max_session_life: Duration::from_secs(86_400),
             skew: chrono::Duration::seconds(1),
             workers: 2,
             breaker: revoker::Breaker::default(),
+            watch: revoker::Watch::default(),
         };
         let targets: BTreeMap<String, Arc<Target>> =
             self.stores.iter().map(|(name, store)| ((*name).to_owned(), Arc::new(target(name, store)))).collect();
@@ -84,6 +90,7 @@ impl Setup {
             judge: judge.clone(),
             shadow: self.shadow.map(|draft| judge.under(Arc::new(draft))),
             targets,
+            mass: self.mass,
             metrics: Metrics::register(&mut registry, Hops::new_with_constructor(|| Histogram::new([]))),
         };
         let wire = Wire::over(Local::new(Lane::ALL.map(|lane| (GROUP, Topic::Lifecycle(lane)))));
@@ -147,6 +154,10 @@ impl World {
         self.tasks.spawn(async move { revoker.serve_requests(stop).await });
         let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
         self.tasks.spawn(async move { revoker.serve_looks(stop).await });
+        let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
+        self.tasks.spawn(async move { revoker.carry_out_holds(stop).await });
+        let (revoker, stop) = (self.revoker.clone(), self.stop.clone());
+        self.tasks.spawn(async move { revoker.shorten(stop).await });
     }
 
     /// Starts the workers of every downstream.
@@ -156,20 +167,27 @@ impl World {
                 let (revoker, target, stop) = (self.revoker.clone(), target.clone(), self.stop.clone());
                 self.tasks.spawn(async move { revoker.deliver(target, worker, stop).await });
             }
+            let (revoker, target, stop) = (self.revoker.clone(), target.clone(), self.stop.clone());
+            self.tasks.spawn(async move { revoker.follow(&target, stop).await });
         }
+    }
+
+    /// Ends every loop in the middle of what it does.
+    pub async fn kill(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Asks every loop to stop and waits until each has.
     pub async fn stop(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some_and(|ended| ended.is_ok()) {} };
-        tokio::time::timeout(Duration::from_secs(20), all).await.expect("every loop stops when it is asked to");
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("every loop stops when it is asked to");
         assert!(self.tasks.is_empty(), "a loop panicked");
     }
 
     pub async fn person(&self, name: &str) -> AccountRow {
         let facts = AccountFacts { native_id: directory::new_id(), ..facts(name, Standing::Active) };
-        self.sync.create_user(&cause(), PLENTY, &facts).await.unwrap()
+        self.sync.create_user(&cause(), PLENTY, &facts).await.unwrap().account
     }
 
     /// The source says this of her now; returns the event.
@@ -184,7 +202,7 @@ impl World {
 
     async fn set_by(&self, cause: &Cause, account: &AccountRow, standing: Standing) -> Uuid {
         let name = account.profile.user_name.clone().unwrap();
-        let change = |row: &AccountRow| {
+        let change = move |row: &AccountRow| {
             let native_id = row.native_id.clone();
             Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..facts(&name, standing) })
         };
@@ -194,21 +212,23 @@ impl World {
 
     /// The source gives her another userName.
     pub async fn rename(&self, account: &AccountRow, name: &str) {
-        let change = |row: &AccountRow| {
+        let name = name.to_owned();
+        let change = move |row: &AccountRow| {
             let native_id = row.native_id.clone();
-            Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..facts(name, row.fact) })
+            Ok::<_, std::convert::Infallible>(AccountFacts { native_id, ..facts(&name, row.fact) })
         };
         self.sync.change_user(&cause(), PLENTY, &account.native_id, change).await.unwrap().unwrap().unwrap();
     }
 
     /// The same revoker as one whose subscribers know people by these names.
     pub fn revoker_for(&self, names: Arc<Names>) -> Revoker {
-        let Revoker { directory, judge, shadow, targets, metrics } = &*self.revoker;
+        let Revoker { directory, judge, shadow, targets, mass, metrics } = &*self.revoker;
         Revoker {
             directory: directory.clone().publishing(revoker::publishing(names, targets)),
             judge: judge.clone(),
             shadow: shadow.clone(),
             targets: targets.clone(),
+            mass: *mass,
             metrics: metrics.clone(),
         }
     }
@@ -231,7 +251,7 @@ impl World {
         };
         let (cause, member) = (cause(), [(account.native_id.clone(), false)]);
         let group = self.sync.create_group(&cause, &facts, &member).await.unwrap();
-        let same = |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
+        let same = move |_: &directory::GroupRow| Ok::<_, Infallible>(facts.clone());
         let brake = GroupBrake { limits: Limits::default(), burst: 50 };
         let all = [MemberChange::RemoveAll];
         self.sync.change_group(&cause, brake, &group.native_id, same, &all).await.unwrap().unwrap().unwrap();
@@ -340,9 +360,9 @@ fn facts(name: &str, standing: Standing) -> AccountFacts {
     }
 }
 
-/// Waits until `true`, at most 20 s.
+/// Waits until `true`, at most 60 s.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -102,7 +102,7 @@ impl Query {
     }
 
     /// `resource` as this query wants it.
-    pub fn project(&self, resource: &Value) -> Value {
+    pub fn project(&self, resource: Value) -> Value {
         list::project(resource, &self.attributes, &self.excluded_attributes)
     }
 }

@@ -73,7 +73,7 @@ fn b1_11_excluded_members_are_neither_needed_nor_returned() {
     assert!(!query.returns("members"));
     assert!(query.returns("displayName"));
     let group = json!({"schemas": [GROUP], "id": "1", "displayName": "g", "members": [{"value": "2"}]});
-    assert_eq!(query.project(&group), json!({"schemas": [GROUP], "id": "1", "displayName": "g"}));
+    assert_eq!(query.project(group), json!({"schemas": [GROUP], "id": "1", "displayName": "g"}));
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(super) async fn replace(
     let query = scim::Query::parse(ResourceType::Group, asked)?;
     let group = Group::parse(&body(bytes, GROUP_BODY)?)?;
     let members: Vec<MemberChange> = group.members.iter().map(|m| MemberChange::Replace(pairs(m))).collect();
-    let becomes = |current: &GroupRow| {
+    let becomes = move |current: &GroupRow| {
         check_version(&headers, &current.revision.to_string())?;
         Ok(GroupFacts {
             native_id: current.native_id.clone(),
@@ -73,7 +73,7 @@ pub(super) async fn patch(
     let query = scim::Query::parse(ResourceType::Group, asked)?;
     let patch = Patch::parse(&body(bytes, GROUP_BODY)?)?.for_group()?;
     let members: Vec<MemberChange> = patch.members.iter().map(change).collect();
-    let becomes = |current: &GroupRow| {
+    let becomes = move |current: &GroupRow| {
         check_version(&headers, &current.revision.to_string())?;
         Ok(GroupFacts {
             native_id: current.native_id.clone(),
@@ -111,7 +111,7 @@ pub(super) async fn read(
     let row = shared.worker.directory.group(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.group_location(&source, &row);
     let body = shared.render_group(&row, &location, query.returns("members")).await?;
-    Ok(found(&headers, &query.project(&body), &row.revision.to_string(), &location))
+    Ok(found(&headers, &query.project(body), &row.revision.to_string(), &location))
 }
 
 impl Shared {
@@ -126,7 +126,7 @@ impl Shared {
         source: &str,
         id: &str,
         via: &'static str,
-        becomes: impl Fn(&GroupRow) -> Result<GroupFacts, scim::Error> + Sync,
+        becomes: impl Fn(&GroupRow) -> Result<GroupFacts, scim::Error> + Send + Sync + 'static,
         members: &[MemberChange],
     ) -> Result<GroupRow, Refusal> {
         let cause = cause(source, via);
@@ -173,7 +173,7 @@ impl Shared {
     async fn group(&self, source: &str, row: &GroupRow, status: StatusCode, query: &scim::Query) -> Answer {
         let location = self.group_location(source, row);
         let body = self.render_group(row, &location, query.returns("members")).await?;
-        Ok(resource(status, &query.project(&body), &row.revision.to_string(), &location))
+        Ok(resource(status, &query.project(body), &row.revision.to_string(), &location))
     }
 }
 

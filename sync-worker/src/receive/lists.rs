@@ -136,7 +136,7 @@ impl Shared {
             ResourceType::User => {
                 let list = self.worker.directory.users(&wanted).await?.ok_or_else(gone)?;
                 let rendered = self.render_users(source, &list.rows, query).await?;
-                let resources = rendered.iter().map(|user| query.project(user)).collect();
+                let resources = rendered.into_iter().map(|user| query.project(user)).collect();
                 Ok(Found { resources, total: list.total, next: list.next, previous: list.previous })
             }
             ResourceType::Group => {
@@ -145,7 +145,7 @@ impl Shared {
                 for row in &list.rows {
                     let location = self.group_location(source, row);
                     let body = self.render_group(row, &location, query.returns("members")).await?;
-                    resources.push(query.project(&body));
+                    resources.push(query.project(body));
                 }
                 Ok(Found { resources, total: list.total, next: list.next, previous: list.previous })
             }

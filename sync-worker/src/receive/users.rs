@@ -7,7 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use directory::AccountRow;
+use directory::{AccountRow, GroupOf, UserRow};
 use lifecycle::account::Profile;
 use lifecycle::{AccountFacts, Standing};
 use scim::limits::USER_BODY;
@@ -40,8 +40,8 @@ pub(super) async fn replace(
 ) -> Answer {
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let user = User::parse(&body(bytes, USER_BODY)?)?;
-    let row = shared.change_user(&source, &id, "SCIM PUT", &headers, |_| Ok(user.clone())).await?;
-    shared.changed(&source, &row, &query).await
+    let user = shared.change_user(&source, &id, "SCIM PUT", &headers, move |_| Ok(user.clone())).await?;
+    Ok(shared.written(StatusCode::OK, &source, &user, &query))
 }
 
 pub(super) async fn patch(
@@ -53,9 +53,9 @@ pub(super) async fn patch(
 ) -> Answer {
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let patch = Patch::parse(&body(bytes, USER_BODY)?)?;
-    let becomes = |current: &Value| User::parse(&patch.apply_to_user(current)?);
-    let row = shared.change_user(&source, &id, "SCIM PATCH", &headers, becomes).await?;
-    shared.changed(&source, &row, &query).await
+    let becomes = move |current: &Value| User::parse(&patch.apply_to_user(current)?);
+    let user = shared.change_user(&source, &id, "SCIM PATCH", &headers, becomes).await?;
+    Ok(shared.written(StatusCode::OK, &source, &user, &query))
 }
 
 pub(super) async fn delete(
@@ -80,7 +80,7 @@ pub(super) async fn read(
     let query = scim::Query::parse(ResourceType::User, pairs)?;
     let row = shared.worker.directory.user(&source, &id).await?.ok_or_else(Refusal::not_found)?;
     let location = shared.location(&source, &row);
-    let body = query.project(&shared.render_user(&source, &row, &query).await?);
+    let body = query.project(shared.render_users(&source, std::slice::from_ref(&row), &query).await?.remove(0));
     // The version says nothing of the groups, so who asks for them is sent them.
     if query.returns("groups") {
         return Ok(resource(StatusCode::OK, &body, &row.version.to_string(), &location));
@@ -94,11 +94,9 @@ impl Shared {
         let standing = stated(&user, Standing::Active);
         let facts = facts(user, directory::new_id(), standing);
         let cause = cause(source, "SCIM POST");
-        let row = self.worker.directory.create_user(&cause, self.burst(source), &facts).await?;
+        let user = self.worker.directory.create_user(&cause, self.burst(source), &facts).await?;
         self.worker.metrics.committed(&cause);
-        let location = self.location(source, &row);
-        let body = query.project(&self.render_user(source, &row, query).await?);
-        Ok(resource(StatusCode::CREATED, &body, &row.version.to_string(), &location))
+        Ok(self.written(StatusCode::CREATED, source, &user, query))
     }
 
     async fn change_user(
@@ -107,34 +105,41 @@ impl Shared {
         id: &str,
         via: &'static str,
         headers: &HeaderMap,
-        change: impl Fn(&Value) -> Result<User, scim::Error> + Sync,
-    ) -> Result<AccountRow, Refusal> {
-        let becomes = |current: &AccountRow| {
-            check_version(headers, &current.version.to_string())?;
+        change: impl Fn(&Value) -> Result<User, scim::Error> + Send + Sync + 'static,
+    ) -> Result<UserRow, Refusal> {
+        let headers = headers.clone();
+        let becomes = move |current: &AccountRow| {
+            check_version(&headers, &current.version.to_string())?;
             let user = change(&current.attributes)?;
             let standing = stated(&user, Standing::Unknown);
             Ok::<_, scim::Error>(facts(user, current.native_id.clone(), standing))
         };
         let cause = cause(source, via);
-        let row = self
+        let user = self
             .worker
             .directory
             .change_user(&cause, self.burst(source), id, becomes)
             .await?
             .ok_or_else(Refusal::not_found)??;
         self.worker.metrics.committed(&cause);
-        Ok(row)
+        Ok(user)
     }
 
     /// What became of a user, as far as the caller asks for it.
-    async fn changed(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Answer {
-        let location = self.location(source, row);
-        let body = query.project(&self.render_user(source, row, query).await?);
-        Ok(resource(StatusCode::OK, &body, &row.version.to_string(), &location))
+    fn written(&self, status: StatusCode, source: &str, user: &UserRow, query: &scim::Query) -> Response {
+        let UserRow { account, groups } = user;
+        let location = self.location(source, account);
+        let groups: Vec<Membership> = groups.iter().map(|group| self.membership(source, group)).collect();
+        let body = query.project(render(account, &location, &groups));
+        resource(status, &body, &account.version.to_string(), &location)
     }
 
-    async fn render_user(&self, source: &str, row: &AccountRow, query: &scim::Query) -> Result<Value, Refusal> {
-        Ok(self.render_users(source, std::slice::from_ref(row), query).await?.remove(0))
+    fn membership(&self, source: &str, group: &GroupOf) -> Membership {
+        Membership {
+            value: group.native_id.clone(),
+            display: group.display_name.clone(),
+            location: format!("{}/Groups/{}", self.base(source), group.native_id),
+        }
     }
 
     /// Users as they are sent, with their groups if those are asked for: one question for all of them.
@@ -148,9 +153,7 @@ impl Shared {
         if query.returns("groups") {
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             for group in self.worker.directory.groups_of(&ids).await? {
-                let location = format!("{}/Groups/{}", self.base(source), group.native_id);
-                let shown = Membership { value: group.native_id, display: group.display_name, location };
-                groups.entry(group.account).or_default().push(shown);
+                groups.entry(group.account).or_default().push(self.membership(source, &group));
             }
         }
         let none = Vec::new();

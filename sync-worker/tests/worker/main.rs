@@ -14,3 +14,4 @@ mod realm;
 mod site;
 mod spread;
 mod turns;
+mod unchanged;

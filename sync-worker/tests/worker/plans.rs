@@ -75,12 +75,12 @@ async fn create(sync: &Directory, name: &str) -> AccountRow {
         attributes: json!({}),
         groups: None,
     };
-    sync.create_user(&cause("corp"), Burst { count: 9, window: Duration::from_secs(60) }, &facts).await.unwrap()
+    sync.create_user(&cause("corp"), Burst { count: 9, window: Duration::from_secs(60) }, &facts).await.unwrap().account
 }
 
 /// A deactivation beyond the burst.
 async fn deactivate(sync: &Directory, account: &AccountRow) {
-    let change = |row: &AccountRow| {
+    let change = move |row: &AccountRow| {
         Ok::<_, Infallible>(AccountFacts {
             native_id: row.native_id.clone(),
             external_id: None,

@@ -15,7 +15,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Leases that nobody renews last as if somebody did.
+pub const FOR_AN_HOUR: &str = "UPDATE working.leases SET until = clock_timestamp() + interval '1 hour'";
 
 /// A database and a file of two people.
 pub struct Site {
@@ -111,6 +114,11 @@ impl Site {
         let config = config(self.folder.path(), schedule);
         let metrics = Metrics::register(registry, Hops::new_with_constructor(|| Histogram::new([])));
         Arc::new(SyncWorker::new(directory, &config, metrics, name.to_owned(), None).unwrap())
+    }
+
+    /// The database as its owner sees it.
+    pub async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.unwrap()
     }
 
     /// Does what no part of Leaver would.

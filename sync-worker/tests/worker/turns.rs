@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use directory::{RequestKind, Role};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor};
+use sync_worker::RunError;
 
-use crate::site::{Site, until};
+use crate::site::{FOR_AN_HOUR, Site, until};
 
 #[tokio::test]
 async fn a_request_waits_for_the_worker_that_has_the_source_and_does_not_fail() {
@@ -13,6 +15,7 @@ async fn a_request_waits_for_the_worker_that_has_the_source_and_does_not_fail() 
     let console = site.directory(Role::Console).await;
     let elsewhere = site.directory(Role::Sync).await;
     assert!(elsewhere.lease("source/people", "elsewhere").await.unwrap());
+    site.run(FOR_AN_HOUR).await;
     let worker = site.worker("here", None).await;
 
     let sync = console.ask(RequestKind::Sync, &json!({"source": "people"}), "jo").await.unwrap();
@@ -86,6 +89,7 @@ async fn a_worker_that_starts_does_not_hide_that_another_one_reads() {
     let elsewhere = site.directory(Role::Sync).await;
     elsewhere.register_sources().await.unwrap();
     assert!(elsewhere.lease("source/people", "elsewhere").await.unwrap());
+    site.run(FOR_AN_HOUR).await;
     elsewhere.set_source_status("people", "running", None, None).await.unwrap();
     let state = async || site.status(&console).await.state;
 
@@ -106,4 +110,29 @@ async fn a_worker_that_starts_does_not_hide_that_another_one_reads() {
     assert_eq!(state().await, "backed_off", "it is left alone for a while, by every worker");
     elsewhere.close().await;
     console.close().await;
+}
+
+#[tokio::test]
+async fn why_a_run_failed_that_another_worker_overtook_is_not_the_sources_fault() {
+    let site = Site::new().await;
+    let directory = site.directory(Role::Sync).await;
+    directory.register_sources().await.unwrap();
+    let worker = site.idle("late", directory.clone(), None);
+    let mut owner = site.owner().await;
+    let mut before_it_reads = owner.begin().await.unwrap();
+    before_it_reads.execute("LOCK TABLE working.runs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let late = worker.clone();
+    let run = tokio::spawn(async move { late.run(&late.pulled["people"], false).await });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'working.runs'::regclass";
+    until("the run is about to read", async || (site.count(waits).await == 1).then_some(())).await;
+
+    site.write("nothing that HR ever sends\n");
+    before_it_reads.execute("UPDATE working.checkpoints SET turn = turn + 1").await.unwrap();
+    before_it_reads.commit().await.unwrap();
+    let failed = run.await.unwrap().unwrap_err();
+    assert!(matches!(failed, RunError::Directory(directory::Error::CheckpointMoved { .. })), "{failed:?}");
+
+    let failed = worker.run(&worker.pulled["people"], false).await.unwrap_err();
+    assert!(matches!(failed, RunError::Connector(_)), "nobody has overtaken this one: {failed:?}");
+    directory.close().await;
 }

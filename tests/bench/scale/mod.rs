@@ -1,5 +1,5 @@
 //! A personnel file of ten thousand, a hundred thousand and a million people: the first run, one in which nothing has changed,
-//! and one a week later, each beside the least that PostgreSQL can do with the same file; and what a single change costs in
+//! one of another file that says the same, and one a week later, each beside the least that PostgreSQL can do with the same file; and what a single change costs in
 //! between.
 
 mod by_hand;
@@ -86,6 +86,8 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
     let by_hand_first = by_hand.load(&file).await;
     let unchanged = stage.run(None).await;
     let by_hand_unchanged = by_hand.compare().await;
+    blank_line(&file);
+    let same = stage.run(None).await;
     write(&organisation.on_day(LATER));
     let later = stage.run(None).await;
     let changed = changes(&later.report);
@@ -102,6 +104,7 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
     println!("|---|---|---|---|---|---|---|---|---|");
     first.print("the first", Some(by_hand_first));
     unchanged.print("unchanged", Some(by_hand_unchanged));
+    same.print("the same people, other bytes", Some(by_hand_unchanged));
     later.print(&format!("{LATER} days later"), Some(by_hand_later));
     single.print("one more person", None);
     println!("\n| SCIM PATCH → event committed and answered, ms | p50 | p99 | max |\n|---|---|---|---|");
@@ -114,6 +117,7 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
         ("Leaver, first run".to_owned(), point(first.took)),
         ("by hand: COPY and indexes".to_owned(), point(by_hand_first)),
         ("Leaver, unchanged".to_owned(), point(unchanged.took)),
+        ("Leaver, the same people".to_owned(), point(same.took)),
         ("by hand: COPY out and compare".to_owned(), point(by_hand_unchanged)),
         (format!("Leaver, {LATER} days later"), point(later.took)),
     ]
@@ -123,6 +127,13 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
 fn changes(report: &Value) -> i64 {
     let count = |name: &str| report["counts"][name].as_i64().unwrap_or_default();
     count("create") + count("update")
+}
+
+/// Another file that says the same.
+fn blank_line(file: &std::path::Path) {
+    use std::io::Write as _;
+    let mut file = File::options().append(true).open(file).expect("the file is there");
+    writeln!(file).expect("a line is written");
 }
 
 /// One person more, and nothing else.

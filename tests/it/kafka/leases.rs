@@ -83,8 +83,11 @@ async fn a_relay_that_stood_still_past_its_lease_and_wakes_up_loses_nothing() {
             since = None;
         }
     }
+    if !taken_over {
+        let other = async || holder(&mut database, URGENT).await.filter(|holder| *holder != stopped);
+        until(PATIENTLY, "somebody else relays meanwhile", other).await;
+    }
     console.resume();
-    assert!(taken_over, "somebody else relayed meanwhile");
     all_end(&store, &people).await;
     nothing_is_pending(&world).await;
 
@@ -101,6 +104,10 @@ async fn a_relay_that_stood_still_past_its_lease_and_wakes_up_loses_nothing() {
         world.reached(user, "web", "verified").await;
     }
 }
+
+/// Without what a worker waited for at the database when it was stopped, which may be too late when it wakes; that is not the source's.
+const BACKED_OFF: &str = "SELECT count(*) FROM ledger.events
+                          WHERE type = 'source.backed_off' AND body::jsonb #>> '{data,reason}' <> 'database'";
 
 #[tokio::test]
 async fn a_sync_worker_that_stood_still_past_its_lease_is_stood_in_for_and_undoes_nothing_when_it_wakes() {
@@ -123,6 +130,8 @@ async fn a_sync_worker_that_stood_still_past_its_lease_is_stood_in_for_and_undoe
     world.hr_file(&[ana, ben]);
     eventually(PATIENTLY, "and that he is back", async || world.state_of("ben").await == "active").await;
     let runs = count(&mut database, "SELECT count(*) FROM working.runs WHERE outcome = 'complete'").await;
+    // A file that is replaced while the other one reads it is told of.
+    let backed_off = count(&mut database, BACKED_OFF).await;
     stopped.resume();
     until(PATIENTLY, "some more runs", async || {
         let now = count(&mut database, "SELECT count(*) FROM working.runs WHERE outcome = 'complete'").await;
@@ -132,8 +141,9 @@ async fn a_sync_worker_that_stood_still_past_its_lease_is_stood_in_for_and_undoe
     assert_eq!(world.state_of("ben").await, "active");
     let left = "SELECT count(*) FROM ledger.events WHERE type = 'identity.departed'";
     assert_eq!(count(&mut database, left).await, 1, "what the old one had read is said by nobody");
-    // What it waited for at the database when it was stopped may be too late when it wakes; that is not the source's.
-    let backed_off = "SELECT count(*) FROM ledger.events
-                      WHERE type = 'source.backed_off' AND body::jsonb #>> '{data,reason}' <> 'database'";
-    assert_eq!(count(&mut database, backed_off).await, 0, "that a worker stood still says nothing of its source");
+    assert_eq!(
+        count(&mut database, BACKED_OFF).await,
+        backed_off,
+        "that a worker stood still says nothing of its source"
+    );
 }

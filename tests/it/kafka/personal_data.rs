@@ -1,9 +1,9 @@
 //! What leaves Leaver over Kafka tells nobody who people are, and is as its schemas say.
 
 use serde_json::Value;
-use tests::world::{Message, Person, Role, Site, World, person, text};
+use tests::world::{Message, Person, Role, Site, World, person, text, until};
 
-use super::stage::{all_end, nothing_is_pending, signed_in, usual};
+use super::stage::{PATIENTLY, all_end, nothing_is_pending, signed_in, usual};
 
 const CANARY: &str = "zzcanary";
 
@@ -16,6 +16,18 @@ fn schema(topic: &str) -> jsonschema::Validator {
     let file = format!("{}/../docs/reference/schemas/{topic}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     jsonschema::options().should_validate_formats(true).build(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+/// Waits until what was done to the subject stands there in this order.
+async fn is_told_on_receipts(world: &World, subject: &str, types: &[&str]) {
+    let topics = world.site().names().topics();
+    until(PATIENTLY, "every lock is on the topic", async || {
+        let all = topics.read("receipts.v1").await;
+        let of = |m: &&Message| m.key == subject && m.body["type"].as_str().is_some_and(|t| t.starts_with("lock."));
+        let told: Vec<&str> = all.iter().filter(of).filter_map(|m| m.body["type"].as_str()).collect();
+        (told == types).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -43,6 +55,14 @@ async fn no_name_address_or_token_is_in_topics_logs_or_metrics_and_every_record_
     let unknown =
         ["revoke", "--subject", &ghost, "--downstream", "web", "--reason", "left behind", "--wait", "settled"];
     let stranger = world.ask(&unknown).await;
+    let locked = world.id_of(&other.user).await;
+    for time in ["1h", "1s"] {
+        world.cli(&["lock", &other.user, "--for", time, "--reason", CANARY]).await.expect_code(0);
+        if time == "1h" {
+            world.cli(&["unlock", &other.user]).await.expect_code(0);
+        }
+    }
+    is_told_on_receipts(&world, &locked, &["lock.set", "lock.cleared", "lock.set", "lock.expired"]).await;
     world.hr(&[odd.clone(), other.clone(), gone.status("left")]).await.expect_code(0);
     world.reached(&gone.user, "web", "settled").await;
     let rest = signed_in(&okta, &store, 2001, 2).await;

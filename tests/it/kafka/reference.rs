@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tests::world::{Role, SOON, Site, World, person, until};
+use tests::world::{Names, Role, SOON, Site, World, person, until};
 
 use super::stage::{ONE_EACH, usual};
 
@@ -59,7 +59,9 @@ fn row((name, metric): (&String, &Metric)) -> String {
 
 #[tokio::test]
 async fn the_reference_of_metrics_is_what_each_role_exports() {
-    let world = World::apart(Site::new(usual).await, &ONE_EACH).await;
+    // With an index, of which there are metrics, too.
+    let indexed = |names: &Names| usual(names).replacen("layout:", "session_index: true, layout:", 1);
+    let world = World::apart(Site::new(indexed).await, &ONE_EACH).await;
     let account = world.scim("okta").create(&person(1001, "ana")).await;
     world.scim("okta").deactivate(&account).await;
     world.reached("ana", "web", "verified").await;

@@ -3,7 +3,7 @@
 
 use redis::cmd;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tests::world::{Collector, Database, Output, Redis, SOON, Site, Wire, World, eventually, person, unique};
+use tests::world::{Collector, Database, Output, Redis, SOON, Site, Wire, World, eventually, person, redis_at, unique};
 use url::Url;
 
 use super::stage::{ONE_EACH, nothing_is_pending, provider};
@@ -57,7 +57,7 @@ async fn no_secret_is_in_logs_answers_topics_spans_or_metrics_whatever_fails() {
     let (no_redis, no_portal, no_keycloak) =
         (Wire::dead(&redis.url()), Wire::dead(portal.url()), Wire::dead(&realm.url));
     let (web, wrong) = (secrets.make("the password of Redis"), secrets.make("a wrong secret"));
-    let mut connection = ::redis::Client::open(redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = redis_at(&redis.url()).await.unwrap();
     for (user, rights) in [("web", &["~*", "+@all"][..]), ("looks", &["~*", "+scan", "+mget"])] {
         let mut acl = cmd("ACL");
         acl.arg("SETUSER").arg(user).arg("on").arg(format!(">{web}")).arg(rights);

@@ -8,7 +8,7 @@ use tests::world::{
 };
 
 /// For what waits for something else to time out: a lease, a session at the broker, a pause between two tries.
-pub const PATIENTLY: Duration = Duration::from_secs(90);
+pub const PATIENTLY: Duration = Duration::from_secs(180);
 
 /// One process of each role.
 pub const ONE_EACH: [(Role, usize); 3] = [(Role::Console, 1), (Role::SyncWorker, 1), (Role::Revoker, 1)];

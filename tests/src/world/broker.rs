@@ -11,7 +11,7 @@ use super::services::free_port;
 use super::{Process, until};
 
 /// A Java program on a busy machine.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(180);
 
 /// One node on the loopback.
 pub struct Broker {

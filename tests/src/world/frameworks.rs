@@ -9,7 +9,7 @@ use url::Url;
 use super::{Browser, Database, Names, Process, Site, services, until};
 
 /// A Java program on a busy machine.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(180);
 
 /// A framework and the store that its sessions are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

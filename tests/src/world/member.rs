@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Admin, Process, Site, eventually, text};
 
 /// How long a start may take: with the embedded database, it creates one.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(180);
 
 /// How long a stop may take: what is under way finishes first.
 const STOP: Duration = Duration::from_secs(40);

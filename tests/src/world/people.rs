@@ -1,7 +1,9 @@
 //! What a world says of people: HR's file, the command line, and the answers about one person.
 
 use serde_json::Value;
+use tokio::time::Instant;
 
+use super::waiting::POLL;
 use super::{Output, Person, SOON, World, hr, text, until};
 
 impl World {
@@ -40,11 +42,21 @@ impl World {
         self.identity(who).await["state"].as_str().expect("an identity has a state").to_owned()
     }
 
-    /// The types of all events about `who`, oldest first.
+    /// The types of all events about `who`, oldest first. A page ends before the oldest transaction in flight, of whichever world on
+    /// the server, so it may come to what the ledger has only after a while.
     pub async fn events_of(&self, who: &str) -> Vec<String> {
         let id = self.id_of(who).await;
-        let page = self.admin().get(&format!("/api/v1/events?subject={id}&limit=1000")).await.expect_status(200).json();
-        page["items"].as_array().expect("a page has items").iter().map(|e| text(&e["type"])).collect()
+        let pool = self.site.database().pool().await;
+        let path = format!("/api/v1/events?subject={id}&limit=1000");
+        until(SOON, &format!("all events about {who} can be read"), async || {
+            let count = sqlx::query_scalar("SELECT count(*) FROM ledger.events WHERE subject_id::text = $1").bind(&id);
+            let count: i64 = count.fetch_one(&pool).await.expect("the ledger can be read");
+            let page = self.admin().get(&path).await.expect_status(200).json();
+            let types: Vec<_> =
+                page["items"].as_array().expect("a page has items").iter().map(|e| text(&e["type"])).collect();
+            (types.len() as i64 >= count).then_some(types)
+        })
+        .await
     }
 
     /// The receipt of the latest revocation of `who` at `downstream`; null while there is none.
@@ -67,10 +79,19 @@ impl World {
     }
 
     /// Waits until the latest revocation of `who` has reached `state` at `downstream`, or is beyond, and returns its receipt.
+    ///
+    /// # Panics
+    /// When [`SOON`] has passed, with the receipt as it was seen last.
     pub async fn reached(&self, who: &str, downstream: &str, state: &str) -> Value {
-        let what = format!("{who} is {state} at {downstream}");
-        let there = |receipt: &Value| rank(receipt["state"].as_str().unwrap_or_default()) >= rank(state);
-        until(SOON, &what, async || Some(self.receipt(who, downstream).await).filter(there)).await
+        let end = Instant::now() + SOON;
+        loop {
+            let receipt = self.receipt(who, downstream).await;
+            if rank(receipt["state"].as_str().unwrap_or_default()) >= rank(state) {
+                return receipt;
+            }
+            assert!(Instant::now() < end, "{who} is not {state} at {downstream} within {SOON:?}: {receipt:#}");
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 

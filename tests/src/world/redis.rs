@@ -6,7 +6,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::services::free_port;
+use super::services::{free_port, redis_at};
 use super::{Process, SOON, until};
 
 pub struct Redis {
@@ -42,11 +42,11 @@ impl Redis {
     }
 
     async fn serves(&mut self) {
-        let client = redis::Client::open(self.url()).expect("an address of Redis");
+        let url = self.url();
         let process = &mut self.process;
         until(SOON, "Redis answers", async || {
             assert!(!process.has_ended(), "Redis does not start");
-            let mut redis = client.get_multiplexed_async_connection().await.ok()?;
+            let mut redis = redis_at(&url).await.ok()?;
             // It answers before it has read its data.
             redis::cmd("PING").query_async::<String>(&mut redis).await.ok()
         })

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+
+use super::SOON;
+
 /// The value of a variable that `make services` provides.
 pub(super) fn variable(name: &str) -> String {
     std::env::var(name)
@@ -13,6 +18,15 @@ pub(super) fn variable(name: &str) -> String {
 /// The shared Redis.
 pub fn redis_url() -> String {
     variable("LEAVER_TEST_REDIS_URL")
+}
+
+/// A connection to a Redis. By itself the client gives up after half a second, which is soon over on a busy machine.
+///
+/// # Errors
+/// When nobody answers there.
+pub async fn redis_at(url: &str) -> RedisResult<MultiplexedConnection> {
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(Some(SOON)).set_response_timeout(Some(SOON));
+    Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }
 
 /// The shared Kafka, as `bus.kafka.brokers` names it.
@@ -47,6 +61,8 @@ pub fn http() -> reqwest::Client {
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // All of it is plain HTTP, and to read the certificates of the machine takes longer than most requests.
+        .tls_certs_only([])
         // Node closes a connection that was idle for five seconds, perhaps just when the next request is written to it.
         .pool_idle_timeout(Duration::from_secs(3))
         .build()

@@ -4,7 +4,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, cmd};
 use serde_json::{Value, json};
 
-use super::services::{redis_url, unique};
+use super::services::{redis_at, redis_url, unique};
 use super::{Names, SOON, eventually};
 
 /// Who is signed in at a downstream.
@@ -36,6 +36,11 @@ impl Store {
         self.redis.clone().exists(format!("{}{id}", self.prefix)).await.expect("Redis answers")
     }
 
+    /// What stands under a key beside the sessions.
+    pub async fn value(&self, key: &str) -> Option<String> {
+        self.redis.clone().get(key).await.expect("Redis answers")
+    }
+
     /// Waits until the session is gone.
     pub async fn ends(&self, id: &str) {
         eventually(SOON, "the session is gone from Redis", async || !self.lives(id).await).await;
@@ -43,8 +48,7 @@ impl Store {
 }
 
 async fn connect(url: &str) -> MultiplexedConnection {
-    let client = redis::Client::open(url).expect("an address of Redis");
-    client.get_multiplexed_async_connection().await.expect("the Redis of the tests answers")
+    redis_at(url).await.expect("the Redis of the tests answers")
 }
 
 /// Removes every key that begins so, whoever wrote it.

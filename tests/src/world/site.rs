@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::services::{binary, kafka_brokers, redis_url, unique};
-use super::{Database, Output, Postgres, Topics, process, sessions};
+use super::{Database, Output, Postgres, Topics, process, sentinel, sessions};
 
 /// A source in which HR's file says who is here; read on request only. `more` are further keys, each after a comma.
 pub fn people(more: &str) -> String {
@@ -49,6 +49,17 @@ impl Names {
             "{{ adapter: {{ type: redis, url: \"{url}\", layout: connect-redis, prefix: \"{prefix}\", path: passport.user }}, \
              subject: identity.userName, sweeps: {sweeps} }}"
         )
+    }
+
+    /// The same with a session index beside it.
+    pub fn redis_with_index(&self, downstream: &str, url: &str, sweeps: &str) -> String {
+        self.redis(downstream, url, sweeps).replacen("layout:", "session_index: true, layout:", 1)
+    }
+
+    /// The same where the Sentinel at `url` tells which Redis is the primary.
+    pub fn redis_by_sentinel(&self, downstream: &str, url: &str, sweeps: &str) -> String {
+        let master = format!("master: {}, layout:", sentinel::MASTER);
+        self.redis(downstream, url, sweeps).replacen("layout:", &master, 1)
     }
 
     /// What the keys of a downstream begin with.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A deadline for what takes milliseconds on an idle machine.
-pub const SOON: Duration = Duration::from_secs(30);
+/// A deadline for what takes milliseconds on an idle machine: long enough for one on which everything else is built and tested as well.
+pub const SOON: Duration = Duration::from_secs(90);
 
-const POLL: Duration = Duration::from_millis(20);
+/// The time between two looks.
+pub(super) const POLL: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` holds.
 ///

@@ -1,0 +1,61 @@
+//! A file that is still the one of the last run is not read again, and everything but its reading happens all the same.
+
+use std::sync::Arc;
+
+use chrono::{Duration, SecondsFormat, Utc};
+use directory::Role;
+use sync_worker::{Outcome, RunReport, SyncWorker};
+
+use crate::site::{Site, until};
+
+/// What a reading of everybody would notice and mend.
+const FORGET: &str = "UPDATE directory.accounts SET content_hash = ''";
+
+async fn worker(site: &Site) -> Arc<SyncWorker> {
+    let sync = site.directory(Role::Sync).await;
+    sync.register_sources().await.unwrap();
+    site.idle("here", sync, None)
+}
+
+async fn run(worker: &SyncWorker) -> RunReport {
+    worker.run(&worker.pulled["people"], false).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_unchanged_file_is_read_again_only_after_a_run_that_failed_or_when_all_of_it_is_asked_for() {
+    let site = Site::new().await;
+    let worker = worker(&site).await;
+    assert_eq!(run(&worker).await.counts.create, 2);
+    site.run(FORGET).await;
+    let report = run(&worker).await;
+    assert_eq!((report.rows, report.unchanged, report.counts.update), (2, 2, 0), "{report:?}");
+
+    let whole = worker.run(&worker.pulled["people"], true).await.unwrap();
+    assert_eq!(whole.counts.update, 2, "{whole:?}");
+    site.run(FORGET).await;
+    // Some of it may be stored.
+    site.run("INSERT INTO working.runs (id, source, outcome) VALUES (gen_random_uuid(), 'people', 'failed')").await;
+    let report = run(&worker).await;
+    assert_eq!(report.counts.update, 2, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_last_day_passes_at_a_source_whose_file_does_not_change_and_waits_for_a_person_once() {
+    let site = Site::new().await;
+    let last = (Utc::now() + Duration::milliseconds(1_500)).to_rfc3339_opts(SecondsFormat::Millis, true);
+    site.write(format!("employeeNumber,userName,endDate\n1,ana,\n2,ben,{last}\n"));
+    let worker = worker(&site).await;
+    assert_eq!(run(&worker).await.outcome, Outcome::Complete);
+    site.run(FORGET).await;
+
+    let held = until("the day to have passed", async || {
+        let report = run(&worker).await;
+        assert_eq!((report.rows, report.counts.update), (2, 0), "nothing is read: {report:?}");
+        (report.outcome == Outcome::Held).then_some(report)
+    })
+    .await;
+    assert_eq!(held.counts.delete, 1, "{held:?}");
+    let again = run(&worker).await;
+    assert_eq!((again.outcome, again.plan), (Outcome::Held, held.plan), "{again:?}");
+    assert_eq!(site.active("people").await, ["1", "2"], "it is held");
+}
