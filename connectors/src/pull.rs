@@ -45,7 +45,7 @@ pub struct Batch {
 }
 
 /// What may be concluded from somebody not being in a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Coverage {
     /// With the last page (`more == false`) everybody was named, in [`Batch::changes`] or in [`Batch::seen_only`]:
     /// whoever was not is missing.
@@ -53,11 +53,13 @@ pub enum Coverage {
     /// Nothing: those not named did not change.
     #[default]
     Delta,
-    /// The snapshot would be the one that was given to its end at the checkpoint that was asked for, word for word: nobody is named
-    /// again, and nobody else is missing.
-    Unchanged {
-        /// Of that snapshot.
+    /// The snapshot that was given to its end at the checkpoint that was asked for, but for what these pages name. With the last
+    /// page everybody who is not as then was named, in [`Batch::changes`], in [`Batch::seen_only`] or in `gone`.
+    Since {
+        /// Of the whole snapshot as it is now.
         rows: u64,
+        /// Native ids of those who were in it then and are missing now.
+        gone: Vec<String>,
     },
 }
 

@@ -89,7 +89,7 @@ async fn the_same_source_gives_the_same_batch_from_any_checkpoint() {
     let export = Export::of(PEOPLE);
     let connector = export.connector(json!({}));
     let first = pulled(&connector).pull(None).await.unwrap();
-    assert_eq!((first.coverage, first.more), (Coverage::Snapshot, false));
+    assert_eq!((&first.coverage, first.more), (&Coverage::Snapshot, false));
     assert_eq!(ids(&first), ["1001", "1002", "1003", "1004", "1005"]);
     // Another process, which has not read it.
     let other = export.connector(json!({}));
@@ -229,7 +229,7 @@ async fn a_large_file_comes_in_pages_of_which_the_last_ends_the_snapshot() {
             break;
         }
     }
-    assert_eq!(sizes, [2_000, 2_000, 1]);
+    assert!(sizes.len() >= 3 && sizes.iter().all(|size| *size <= 2_000), "{sizes:?}");
     assert_eq!(all, (1..=4_001).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
@@ -256,34 +256,76 @@ async fn a_file_of_which_all_was_read_and_understood_is_not_read_again_while_it_
 
     export.change_time(SystemTime::UNIX_EPOCH);
     let again = pull.pull(Some(&read.next)).await.unwrap();
-    assert_eq!((again.coverage, again.more), (Coverage::Unchanged { rows: 4_001 }, false));
+    assert_eq!((again.coverage, again.more), (Coverage::Since { rows: 4_001, gone: Vec::new() }, false));
     assert_eq!((again.changes.len(), again.seen_only.len()), (0, 0));
     assert_eq!(again.next.0["mtime"], "1970-01-01T00:00:00.000Z", "of what is there now");
-    assert_eq!(pull.pull(None).await.unwrap().changes.len(), 2_000, "all of it was asked for");
+    let begun = pull.pull(None).await.unwrap();
+    assert!(begun.changes.len() > 1_000 && begun.more, "all of it was asked for");
 
     // Since then only its first page was read.
     let begun = pull.pull(Some(&again.next)).await.unwrap();
-    assert_eq!((begun.coverage, begun.changes.len()), (Coverage::Snapshot, 2_000));
+    assert_eq!((begun.coverage, begun.more), (Coverage::Snapshot, true));
     let read = last(pull, None).await;
     export.state(json!({ "rows": 4_000, "sha256": sha256(&many(4_001)) }));
     assert!(cause(pull.pull(Some(&read.next)).await).starts_with("the manifest states 4000 rows"));
-
-    let other = many(4_001).replace("user17\n", "user71\n");
-    export.write(other.as_bytes());
-    export.state(json!({ "rows": 4_001, "sha256": sha256(&other) }));
-    assert_eq!(pull.pull(Some(&read.next)).await.unwrap().coverage, Coverage::Snapshot, "of the same size");
-    // What the checkpoint names was never read after that by this process.
-    export.write(many(4_001).as_bytes());
+    // What another process read says nothing of what this one understood.
     export.state(json!({ "rows": 4_001, "sha256": sha256(&many(4_001)) }));
-    assert_eq!(pull.pull(Some(&read.next)).await.unwrap().coverage, Coverage::Snapshot);
+    let other = export.connector(json!({ "manifest": export.manifest() }));
+    assert_eq!(pulled(&other).pull(Some(&read.next)).await.unwrap().coverage, Coverage::Snapshot);
 }
 
 #[tokio::test]
-async fn a_file_with_rows_that_were_parked_is_read_again_however_often() {
+async fn of_a_file_that_has_changed_only_what_is_near_the_change_is_read_and_whoever_is_gone_is_named() {
+    let text = many(4_001);
+    let export = Export::of(&text);
+    let connector = export.connector(json!({}));
+    let pull = pulled(&connector);
+    let read = last(pull, None).await;
+
+    let other = text.replace("17,user17\n", "17,user71\n").replace("2000,user2000\n", "") + "4002,user4002\n";
+    export.write(other.as_bytes());
+    let new = pull.pull(Some(&read.next)).await.unwrap();
+    assert_eq!((new.coverage.clone(), new.more), (Coverage::Since { rows: 4_001, gone: vec!["2000".into()] }, false));
+    let named = ids(&new);
+    assert!(named.contains(&"17") && named.contains(&"4002") && !named.contains(&"2000"), "{named:?}");
+    assert!(named.len() < 1_000, "{} rows are read for three", named.len());
+    // And from there on.
+    export.write(text.as_bytes());
+    let back = pull.pull(Some(&new.next)).await.unwrap();
+    assert_eq!(back.coverage, Coverage::Since { rows: 4_001, gone: vec!["4002".into()] });
+    assert!(ids(&back).contains(&"2000"));
+    // The checkpoint of a run that failed, or that was never stored, is no beginning.
+    assert_eq!(pull.pull(Some(&read.next)).await.unwrap().coverage, Coverage::Since { rows: 4_001, gone: Vec::new() });
+    export.write(other.as_bytes());
+    assert_eq!(pull.pull(Some(&new.next)).await.unwrap().coverage, Coverage::Snapshot);
+}
+
+#[tokio::test]
+async fn a_file_with_other_columns_or_somebody_twice_is_read_as_a_whole() {
+    let text = many(4_001);
+    let export = Export::of(&text);
+    let connector = export.connector(json!({}));
+    let pull = pulled(&connector);
+    let read = last(pull, None).await;
+    export.write((text.clone() + "3,again\n").as_bytes());
+    let refused = pull.pull(Some(&read.next)).await.unwrap_err();
+    assert_eq!(refused.source().unwrap().to_string(), "rows 4 and 4003 have the same key");
+    export.write(text.replace("userName", "email").as_bytes());
+    let new = pull.pull(Some(&read.next)).await.unwrap();
+    assert_eq!(
+        (new.coverage, new.more),
+        (Coverage::Since { rows: 4_001, gone: Vec::new() }, true),
+        "everybody is named"
+    );
+}
+
+#[tokio::test]
+async fn rows_that_were_parked_are_told_again_however_often() {
     let export = Export::of("employeeNumber,status\n1,active\n2,retired\n");
     let connector = export.connector(json!({}));
     let first = pulled(&connector).pull(None).await.unwrap();
-    assert_eq!(pulled(&connector).pull(Some(&first.next)).await.unwrap(), first);
+    let again = pulled(&connector).pull(Some(&first.next)).await.unwrap();
+    assert_eq!((&again.parked, again.coverage), (&first.parked, Coverage::Since { rows: 2, gone: Vec::new() }));
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ async fn what_a_realm_says_of_its_groups_is_read_with_them_and_a_change_of_it_is
 
     realm.enable(&realm.user_id("ana").await, false).await;
     let told = pull.pull(Some(&all.next)).await.unwrap();
-    assert_eq!((told.coverage, of(&told, "staff")), (Coverage::Delta, of(&all, "staff")));
+    assert_eq!((&told.coverage, of(&told, "staff")), (&Coverage::Delta, of(&all, "staff")));
     say("staff", "staff", json!({})).await;
     assert!(matches!(pull.pull(Some(&told.next)).await, Err(Error::CheckpointExpired)));
     assert_eq!(of(&pull.pull(None).await.unwrap(), "staff"), Some(json!({})));

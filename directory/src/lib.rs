@@ -129,7 +129,7 @@ pub use replan::WaitingPlan;
 pub use requests::{Request, RequestKind};
 pub use returned::Returned;
 pub use roll::Roll;
-pub use runs::RunEnd;
+pub use runs::{Missing, RunEnd};
 pub use schema::{MIGRATOR, Schema, migrate, schema};
 pub use scim::{UserRow, new_id};
 pub use shortenings::ShorteningRow;

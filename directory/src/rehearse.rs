@@ -16,7 +16,7 @@ use crate::apply::{Applied, CHUNK, Cause, Mode, observe};
 use crate::listed::{self, Moment};
 use crate::plan_items::{PlanItem, describe};
 use crate::roll::Roll;
-use crate::runs::{absent, count, differences, due, pass};
+use crate::runs::{Missing, absent, count, differences, due, pass};
 use crate::{Directory, Error, Result};
 
 /// How long people stand in the answers to rehearsals, and in what a crash has left of one.
@@ -119,7 +119,7 @@ async fn weigh(
         }
     }
     if let Some(fact) = rehearsal.absence {
-        absent(tx, source, rehearsal.roll, fact).await?;
+        absent(tx, source, Missing::Silent(rehearsal.roll), fact).await?;
     }
     let due = due(tx, source, rehearsal.now).await?;
     pass(tx, &due).await?;

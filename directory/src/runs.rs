@@ -28,6 +28,15 @@ pub struct RunEnd<'a> {
     pub applied: bool,
 }
 
+/// Whom a complete snapshot did not contain.
+#[derive(Debug, Clone, Copy)]
+pub enum Missing<'a> {
+    /// Whoever has not answered.
+    Silent(&'a Roll),
+    /// Native ids.
+    Named(&'a [String]),
+}
+
 /// One difference between fact and counted: a row of a plan.
 #[derive(Debug, Clone)]
 pub(crate) struct Difference {
@@ -93,10 +102,10 @@ impl Directory {
     }
 
     /// Marks accounts that a complete snapshot did not contain. The fact is stored; whether it counts is the plan's matter.
-    pub async fn mark_absent(&self, fence: &Fence, roll: &Roll, fact: Standing) -> Result<u64> {
+    pub async fn mark_absent(&self, fence: &Fence, missing: Missing<'_>, fact: Standing) -> Result<u64> {
         let mut tx = self.begin().await?;
         checkpoints::hold(&mut tx, fence).await?;
-        let missing = absent(&mut tx, &fence.source, roll, fact).await?;
+        let missing = absent(&mut tx, &fence.source, missing, fact).await?;
         tx.commit().await?;
         Ok(missing)
     }
@@ -283,10 +292,25 @@ pub(crate) fn count(differences: &[Difference]) -> Counts {
     counts
 }
 
+async fn named(tx: &mut PgConnection, source: &str, names: &[String]) -> Result<Vec<Uuid>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let missing = sqlx::query_scalar!(
+        "SELECT id FROM directory.accounts WHERE source = $1 AND native_id = ANY($2) AND tombstone IS NULL",
+        source,
+        names
+    );
+    Ok(missing.fetch_all(tx).await?)
+}
+
 /// Marks accounts that a complete snapshot did not contain. Whoever has left stays so: HR drops leavers from its exports, and
 /// being missing is a weaker word than having left.
-pub(crate) async fn absent(tx: &mut PgConnection, source: &str, roll: &Roll, fact: Standing) -> Result<u64> {
-    let missing = roll.missing(tx, source).await?;
+pub(crate) async fn absent(tx: &mut PgConnection, source: &str, missing: Missing<'_>, fact: Standing) -> Result<u64> {
+    let missing = match missing {
+        Missing::Silent(roll) => roll.missing(tx, source).await?,
+        Missing::Named(names) => named(tx, source, names).await?,
+    };
     if missing.is_empty() {
         return Ok(0);
     }

@@ -88,7 +88,7 @@ impl SyncWorker {
                     pulled = source.connector.pull(None).await;
                     continue;
                 }
-                Ok(Batch { coverage: Coverage::Unchanged { .. }, .. }) if !steps.follow() => {
+                Ok(Batch { coverage: Coverage::Since { .. }, .. }) if !steps.follow() => {
                     at = None;
                     pulled = source.connector.pull(None).await;
                     continue;
@@ -102,6 +102,10 @@ impl SyncWorker {
             if !page.more {
                 reading.next = page.next.0.clone();
                 self.take(source, page, steps, &mut reading).await?;
+                if let Coverage::Since { rows, .. } = reading.coverage {
+                    reading.unchanged = rows.saturating_sub(reading.rows);
+                    reading.rows = rows;
+                }
                 return Ok(reading);
             }
             let next = page.next.clone();
@@ -123,7 +127,6 @@ impl SyncWorker {
     ) -> Result<(), Error> {
         let name = source.name.as_str();
         let Batch { changes, coverage, parked, seen_only, groups, .. } = page;
-        reading.coverage = coverage;
         self.park(name, &parked, steps).await?;
         reading.parked += parked.len();
         if !groups.is_empty() {
@@ -132,15 +135,13 @@ impl SyncWorker {
         }
         let (mut accounts, deleted) = split(changes);
         reading.rows += (accounts.len() + seen_only.len()) as u64;
-        match coverage {
-            Coverage::Unchanged { rows } => {
-                (reading.rows, reading.unchanged) = (rows, rows);
-                return Ok(());
-            }
-            Coverage::Snapshot => {
-                reading.unchanged += self.call_roll(name, &mut reading.roll, &mut accounts, &seen_only).await?;
-            }
-            Coverage::Delta => {}
+        if coverage == Coverage::Snapshot {
+            reading.unchanged += self.call_roll(name, &mut reading.roll, &mut accounts, &seen_only).await?;
+        }
+        let nothing_new = matches!(coverage, Coverage::Since { .. }) && accounts.is_empty();
+        reading.coverage = coverage;
+        if nothing_new {
+            return Ok(());
         }
         if reading.active.is_none() {
             reading.active = Some(self.directory.active_at(name).await?);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use connectors::{Checkpoint, Coverage};
-use directory::{Applied, Cause, Fence, Moment, RunEnd, SourceRow};
+use directory::{Applied, Cause, Fence, Missing, Moment, RunEnd, SourceRow};
 use lifecycle::brake::{Counts, Evidence, Reason, evaluate};
 use lifecycle::{Class, Standing};
 use serde::Serialize;
@@ -129,13 +129,17 @@ impl SyncWorker {
             parked,
         };
         let delta = coverage == Coverage::Delta;
-        if let (Some(fact), Some(roll)) = (absence(source), &roll) {
-            self.directory.mark_absent(fence, roll, fact).await?;
+        let missing = match (&coverage, &roll) {
+            (Coverage::Since { gone, .. }, _) => Some(Missing::Named(gone)),
+            (_, roll) => roll.as_ref().map(Missing::Silent),
+        };
+        if let (Some(fact), Some(missing)) = (absence(source), missing) {
+            self.directory.mark_absent(fence, missing, fact).await?;
         }
         self.directory.pass_dates(&cause(Class::Prompt), fence, Utc::now()).await?;
         // What a delta says is weighed by itself: it neither waits for the answer to a held plan nor gives it.
-        let waiting = match coverage {
-            Coverage::Snapshot | Coverage::Unchanged { .. } => self.directory.waiting_counts(name).await?,
+        let waiting = match &coverage {
+            Coverage::Snapshot | Coverage::Since { .. } => self.directory.waiting_counts(name).await?,
             Coverage::Delta => self.directory.waiting_unplanned(name).await?,
         };
         let active = match active {
@@ -163,19 +167,17 @@ impl SyncWorker {
             report.plan = Some(self.hold(&cause(class), fence, source, &report, &reasons, end.rows).await?);
             report.outcome = Outcome::Held;
         } else {
-            let released = match coverage {
-                Coverage::Snapshot | Coverage::Unchanged { .. } => {
-                    self.directory.release_all(&cause(class), fence).await?
-                }
+            let released = match &coverage {
+                Coverage::Snapshot | Coverage::Since { .. } => self.directory.release_all(&cause(class), fence).await?,
                 Coverage::Delta => self.directory.release_unplanned(&cause(class), fence).await?,
             };
             if released > 0 {
                 self.metrics.committed(&cause(class));
             }
-            // A snapshot that is doubted says as little of groups as of people, and one that was read before has said it.
-            if coverage == Coverage::Snapshot
-                || (!delta && (released > 0 || self.directory.decided_since(fence).await?))
-            {
+            // A snapshot that is doubted says as little of groups as of people, and where nothing has changed since the one before,
+            // that has said it.
+            let moved = total.updated > 0 || released > 0;
+            if coverage == Coverage::Snapshot || (!delta && (moved || self.directory.decided_since(fence).await?)) {
                 let names: Vec<String> = groups.iter().map(|group| group.native_id.clone()).collect();
                 self.directory.vanish_groups(&cause(class), fence, &names).await?;
             }

@@ -2,8 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -13,12 +13,16 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
+    blocks::Known,
     config::Config,
     fault::Unready,
     mapping::People,
-    survey::{self, Layout, PAGE, Survey},
+    survey::{self, Layout, Survey},
 };
 use crate::Error;
+
+/// Rows of a block on average: as many are read again where one has changed, and for each block some bytes are remembered.
+const BLOCK: u16 = 64;
 
 /// A file that was found whole, and is recognized when it is read.
 #[derive(Debug)]
@@ -31,19 +35,31 @@ pub(super) struct Verified {
     stamp: Stamp,
 }
 
+/// A file that was given, and for each of its blocks whether all of it was understood.
+pub(super) type Understood = (Arc<Verified>, Arc<[bool]>);
+
 /// Looks at all of the file, which did not change meanwhile, nor for the time before that which the operator asks for.
-pub(super) async fn verify(config: &Config) -> Result<Verified, Error> {
+pub(super) async fn verify(config: &Config, before: Option<Understood>) -> Result<Verified, Error> {
     let path = &config.path;
     let stamp = settled(path, config.settle).await?;
     let wanted = config.clone();
-    let survey = aside(move || survey::survey(File::open(&wanted.path)?, &wanted, PAGE)).await?;
-    let survey = survey.map_err(unreadable(path))?;
+    let survey = aside(move || surveyed(&wanted, before)).await?.map_err(unreadable(path))?;
     if Stamp::of(path).await? != stamp || survey.size != stamp.size {
         return Err(Unready::StillBeingWritten { path: path.clone() }.into());
     }
     let Survey { sha256, rows, layout, .. } = survey;
     agree(&sha256, layout.is_ok().then_some(rows), config).await?;
     Ok(Verified { sha256, rows, modified: stamp.modified, layout: layout?, stamp })
+}
+
+fn surveyed(config: &Config, before: Option<Understood>) -> io::Result<Survey> {
+    let survey = |known: Option<&Known<'_>>| survey::survey(File::open(&config.path)?, config, BLOCK, known);
+    if let Some((file, understood)) = before
+        && let Some(found) = survey(Some(&Known::new(&file.layout, &understood)))?
+    {
+        return Ok(found);
+    }
+    Ok(survey(None)?.expect("where nothing is known the place of a flaw is"))
 }
 
 /// When the file was written that is there now, if it holds what `known` held, to the byte.
@@ -65,22 +81,40 @@ pub(super) async fn again(config: &Config, known: &Verified) -> Result<Option<Sy
     Ok(Some(stamp.modified))
 }
 
-/// Reads one page of a file that was verified; it must still be the same one, also afterwards.
-pub(super) async fn page(config: &Config, zone: Tz, verified: &Arc<Verified>, page: usize) -> Result<People, Error> {
+/// Reads some blocks of a file that was verified, and says of each whether all of it was understood. It must still be the same file,
+/// also afterwards.
+pub(super) async fn page(
+    config: &Config,
+    zone: Tz,
+    verified: &Arc<Verified>,
+    blocks: &[usize],
+) -> Result<(People, Vec<bool>), Error> {
     let path = &config.path;
-    let (wanted, whole) = (config.clone(), Arc::clone(verified));
-    let people = aside(move || {
-        let Some(page) = whole.layout.pages.get(page) else { return Ok(None) };
-        let mut file = File::open(&wanted.path)?;
-        file.seek(SeekFrom::Start(page.offset))?;
-        survey::read(file.take(page.length), page, &whole.layout.header, &wanted, zone)
-    })
-    .await?
-    .map_err(unreadable(path))?;
+    let (wanted, whole, blocks) = (config.clone(), Arc::clone(verified), blocks.to_vec());
+    let people = aside(move || some(&wanted, zone, &whole.layout, &blocks)).await?.map_err(unreadable(path))?;
     match people {
-        Some(people) if Stamp::of(path).await? == verified.stamp => Ok(people),
+        Some(read) if Stamp::of(path).await? == verified.stamp => Ok(read),
         _ => Err(Unready::StillBeingWritten { path: path.clone() }.into()),
     }
+}
+
+/// `None`: they are not what was verified.
+fn some(config: &Config, zone: Tz, layout: &Layout, blocks: &[usize]) -> io::Result<Option<(People, Vec<bool>)>> {
+    let file = File::open(&config.path)?;
+    let (mut people, mut understood, mut bytes) = (People::default(), Vec::with_capacity(blocks.len()), Vec::new());
+    for block in blocks.iter().map(|at| &layout.blocks[*at]) {
+        let parked = people.parked.len();
+        bytes.resize(block.content.length, 0);
+        match file.read_exact_at(&mut bytes, block.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        if !survey::read(&bytes, block, &layout.header, config, zone, &mut people)? {
+            return Ok(None);
+        }
+        understood.push(people.parked.len() == parked);
+    }
+    Ok(Some((people, understood)))
 }
 
 /// A large file takes longer than other tasks of this thread should wait.

@@ -1,6 +1,7 @@
 //! People from a CSV file that HR exports: each series of pulls is a snapshot of the whole file, which is looked at first and
-//! then read page by page, so that its size does not matter.
+//! then read page by page, so that its size does not matter; or what is new in it, where this process has read the one before.
 
+mod blocks;
 mod client;
 mod config;
 mod dates;
@@ -26,8 +27,13 @@ use tokio::sync::Mutex;
 
 pub use config::{Column, Config, Map};
 
+use self::blocks::Known;
 use self::client::Verified;
+use self::mapping::People;
 use crate::{Batch, Checkpoint, Coverage, Error, Pull, Result};
+
+/// Rows of a page, at most.
+const PAGE: u64 = 2_000;
 
 pub(crate) struct Csv {
     config: Config,
@@ -39,15 +45,44 @@ pub(crate) struct Csv {
 
 struct Reading {
     file: Arc<Verified>,
-    /// How many of its pages were given, and what of them was parked.
-    pages: usize,
-    parked: usize,
+    /// What is to be read of it: blocks, in pages, of which there is at least one.
+    pages: Arc<[Vec<usize>]>,
+    /// How many of its pages were given.
+    given: usize,
+    /// For each of its blocks.
+    understood: Vec<bool>,
+    coverage: Coverage,
 }
 
 impl Reading {
-    /// All of it was given and understood: it would be given again as it was.
-    fn is_whole(&self) -> bool {
-        self.pages == self.file.layout.pages.len() && self.parked == 0
+    fn of(file: Verified, coverage: Coverage) -> Self {
+        let blocks = &file.layout.blocks;
+        let known = |at: usize| matches!(coverage, Coverage::Since { .. }) && blocks[at].known.is_some();
+        let (mut pages, mut rows) = (vec![Vec::new()], 0);
+        for at in (0..blocks.len()).filter(|at| !known(*at)) {
+            rows += blocks[at].content.rows;
+            if rows > PAGE {
+                pages.push(Vec::new());
+                rows = blocks[at].content.rows;
+            }
+            pages.last_mut().expect("it began with one").push(at);
+        }
+        let understood = (0..blocks.len()).map(known).collect();
+        Self { file: Arc::new(file), pages: pages.into(), given: 0, understood, coverage }
+    }
+
+    fn is_read(&self) -> bool {
+        self.given == self.pages.len()
+    }
+
+    /// Who is gone is told with the last page.
+    fn coverage_of(&self, page: usize) -> Coverage {
+        match &self.coverage {
+            Coverage::Since { rows, .. } if page + 1 < self.pages.len() => {
+                Coverage::Since { rows: *rows, gone: Vec::new() }
+            }
+            coverage => coverage.clone(),
+        }
     }
 }
 
@@ -56,32 +91,50 @@ impl Csv {
         Self { config, zone, reading: Mutex::new(None) }
     }
 
-    /// The file and the page that a checkpoint between two pages names.
-    async fn going_on(&self, page: &Between) -> Result<Arc<Verified>> {
-        let reading = self.reading.lock().await;
-        // Another reading has verified another file since, or this one was begun by another process.
-        let file = reading.as_ref().map(|reading| Arc::clone(&reading.file));
-        file.filter(|file| file.sha256 == page.sha256).ok_or(Error::CheckpointExpired)
+    /// Begins with the file as it is, or with what is new in it since the one of this checkpoint, if this very process has read all
+    /// of that. Another process may have had another configuration, and understood it otherwise.
+    async fn begin(&self, since: Option<&Checkpoint>) -> Result<Option<Batch>> {
+        let mut reading = self.reading.lock().await;
+        let sha256 = since.map(|since| since.0["sha256"].as_str().unwrap_or_default());
+        let before = reading.take().filter(|before| before.is_read() && Some(&*before.file.sha256) == sha256);
+        let Some(before) = before else {
+            *reading = Some(Reading::of(client::verify(&self.config, None).await?, Coverage::Snapshot));
+            return Ok(None);
+        };
+        let (file, understood) = (Arc::clone(&before.file), before.understood.clone());
+        let whole = understood.iter().all(|understood| *understood);
+        // Kept if the file is not ready: what it says next is compared with this one all the same.
+        *reading = Some(before);
+        if whole && let Some(modified) = client::again(&self.config, &file).await? {
+            let coverage = Coverage::Since { rows: file.rows, gone: Vec::new() };
+            return Ok(Some(batch(People::default(), coverage, checkpoint(&file, modified, None), false)));
+        }
+        let now = client::verify(&self.config, Some((Arc::clone(&file), understood.clone().into()))).await?;
+        let gone = Known::new(&file.layout, &understood).gone(&now.layout.blocks);
+        let coverage = Coverage::Since { rows: now.rows, gone };
+        *reading = Some(Reading::of(now, coverage));
+        Ok(None)
     }
 
-    /// The file of this checkpoint, if it is still the one that is there and this very process has read all of it. Another process
-    /// may have had another configuration, and understood it otherwise.
-    async fn unchanged(&self, since: &Checkpoint) -> Result<Option<Batch>> {
-        let sha256 = since.0["sha256"].as_str().unwrap_or_default();
-        let known = match &*self.reading.lock().await {
-            Some(reading) if reading.is_whole() && reading.file.sha256 == sha256 => Arc::clone(&reading.file),
-            _ => return Ok(None),
+    /// A page of the file that is being read.
+    async fn page(&self, page: usize) -> Result<Batch> {
+        let (file, pages, coverage) = match &*self.reading.lock().await {
+            Some(reading) if page < reading.pages.len() => {
+                (Arc::clone(&reading.file), Arc::clone(&reading.pages), reading.coverage_of(page))
+            }
+            _ => return Err(Error::CheckpointExpired),
         };
-        let Some(modified) = client::again(&self.config, &known).await? else { return Ok(None) };
-        Ok(Some(Batch {
-            changes: Vec::new(),
-            coverage: Coverage::Unchanged { rows: known.rows },
-            parked: Vec::new(),
-            seen_only: Vec::new(),
-            groups: Vec::new(),
-            next: checkpoint(&known, modified, None),
-            more: false,
-        }))
+        let (people, understood) = client::page(&self.config, self.zone, &file, &pages[page]).await?;
+        if let Some(reading) = self.reading.lock().await.as_mut().filter(|reading| Arc::ptr_eq(&reading.file, &file)) {
+            reading.given += usize::from(page == reading.given);
+            pages[page].iter().zip(understood).for_each(|(at, understood)| reading.understood[*at] = understood);
+        }
+        let next = (page + 1 < pages.len()).then_some(page + 1);
+        Ok(batch(people, coverage, checkpoint(&file, file.modified, next), next.is_some()))
+    }
+
+    async fn is_reading(&self, sha256: &str) -> bool {
+        self.reading.lock().await.as_ref().is_some_and(|reading| reading.file.sha256 == sha256)
     }
 }
 
@@ -94,44 +147,25 @@ struct Between {
 
 #[async_trait]
 impl Pull for Csv {
-    /// The whole file, unless it is still the one of `since`.
+    /// The whole file, or what is new in it since the one of `since`.
     async fn pull(&self, since: Option<&Checkpoint>) -> Result<Batch> {
         let between = since.and_then(|since| serde_json::from_value::<Between>(since.0.clone()).ok());
-        let (file, page) = match &between {
-            Some(between) => (self.going_on(between).await?, between.page),
-            None => {
-                if let Some(since) = since
-                    && let Some(unchanged) = self.unchanged(since).await?
-                {
-                    return Ok(unchanged);
-                }
-                let file = Arc::new(client::verify(&self.config).await?);
-                *self.reading.lock().await = Some(Reading { file: Arc::clone(&file), pages: 0, parked: 0 });
-                (file, 0)
-            }
-        };
-        let people = client::page(&self.config, self.zone, &file, page).await?;
-        if let Some(reading) = self.reading.lock().await.as_mut().filter(|reading| Arc::ptr_eq(&reading.file, &file)) {
-            reading.pages += 1;
-            reading.parked += people.parked.len();
+        match between {
+            // Another reading has verified another file since, or this one was begun by another process.
+            Some(between) if !self.is_reading(&between.sha256).await => Err(Error::CheckpointExpired),
+            Some(between) => self.page(between.page).await,
+            None => match self.begin(since).await? {
+                Some(unchanged) => Ok(unchanged),
+                None => self.page(0).await,
+            },
         }
-        let more = page + 1 < file.layout.pages.len();
-        Ok(Batch {
-            changes: people.accounts.into_iter().map(Change::Account).collect(),
-            coverage: Coverage::Snapshot,
-            parked: people.parked,
-            seen_only: people.seen_only,
-            groups: Vec::new(),
-            next: checkpoint(&file, file.modified, more.then_some(page + 1)),
-            more,
-        })
     }
 
     async fn probe(&self) -> Result<String> {
-        let file = Arc::new(client::verify(&self.config).await?);
+        let Reading { file, pages, .. } = Reading::of(client::verify(&self.config, None).await?, Coverage::Snapshot);
         let mut parked = 0;
-        for page in 0..file.layout.pages.len() {
-            parked += client::page(&self.config, self.zone, &file, page).await?.parked.len();
+        for blocks in &*pages {
+            parked += client::page(&self.config, self.zone, &file, blocks).await?.0.parked.len();
         }
         let parked = match parked {
             0 => String::new(),
@@ -140,6 +174,18 @@ impl Pull for Csv {
         let (path, key, rows) = (self.config.path.display(), &self.config.key, file.rows);
         let noun = if rows == 1 { "row" } else { "rows" };
         Ok(format!("{path}, {rows} {noun}, key {key} unique{parked}"))
+    }
+}
+
+fn batch(people: People, coverage: Coverage, next: Checkpoint, more: bool) -> Batch {
+    Batch {
+        changes: people.accounts.into_iter().map(Change::Account).collect(),
+        coverage,
+        parked: people.parked,
+        seen_only: people.seen_only,
+        groups: Vec::new(),
+        next,
+        more,
     }
 }
 

@@ -74,6 +74,21 @@ impl<R: Read> Stream<R> {
         }
     }
 
+    /// Goes over the next `length` bytes, which are so many `rows` (blank ones included), if there are as many and `are` says so.
+    pub fn pass(&mut self, length: usize, rows: u64, are: impl FnOnce(&[u8]) -> bool) -> io::Result<bool> {
+        while self.window.len() - self.consumed < length {
+            if self.at_end || self.broken.is_some() {
+                return Ok(false);
+            }
+            self.fill()?;
+        }
+        let passed = are(&self.window.as_bytes()[self.consumed..self.consumed + length]);
+        if passed {
+            (self.consumed, self.number) = (self.consumed + length, self.number + rows);
+        }
+        Ok(passed)
+    }
+
     /// The next row as [`Stream::next`] shows it; `None`: more text could change something about it.
     fn try_next<T>(&mut self, see: &mut impl FnMut(&Row<'_>, &[u8]) -> T) -> Option<Option<Result<T, Flaw>>> {
         let text = &self.window[self.consumed..];

@@ -1,15 +1,17 @@
-//! The first look at a file, which finds that it is whole and nobody is in it twice; the second, page by page, which reads
+//! The first look at a file, which finds that it is whole and nobody is in it twice; the second, block by block, which reads
 //! what it says.
 //!
-//! Of the first only what the second needs stays in memory: where each page begins, and a digest to know its bytes by.
+//! A block ends with a person whose name says so. So whatever is written before or behind it, it is the same block in the next
+//! file, where its digest is enough to know it by: what was understood of it is not read again.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
+use super::blocks::{Block, Growing, Known};
 use super::config::Config;
 use super::fault::{Fault, Flaw};
 use super::header::Header;
@@ -20,8 +22,8 @@ use crate::Error;
 
 const EMPTY: Flaw = Flaw { row: 1, column: None, fault: Fault::Empty };
 
-/// Rows of a page.
-pub(super) const PAGE: usize = 2_000;
+/// How many times the average a block has rows at most.
+const LONGEST: u64 = 16;
 
 /// What a whole file is.
 #[derive(Debug)]
@@ -40,20 +42,7 @@ pub(super) struct Survey {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub header: Header,
-    /// At least one.
-    pub pages: Vec<Page>,
-}
-
-/// Some rows of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page {
-    /// In bytes.
-    pub offset: u64,
-    pub length: u64,
-    /// Rows before it, the header and blank ones included.
-    number: u64,
-    /// Of its bytes, to know them by within this process.
-    digest: u64,
+    pub blocks: Vec<Block>,
 }
 
 /// A flaw, and the names of the columns as far as they are known.
@@ -69,103 +58,158 @@ impl From<Misread> for Error {
     }
 }
 
-/// Reads all of a file once, also what follows a flaw, for its digest tells whether it is the file that was meant.
-pub(super) fn survey(file: impl Read, config: &Config, page: usize) -> io::Result<Survey> {
+/// Reads all of a file once, also what follows a flaw, for its digest tells whether it is the file that was meant. `rows`: of a
+/// block, on average. What is `known` is only gone over. `None`: the file is not in order, and only a survey to which nothing is known
+/// says where that shows first.
+pub(super) fn survey(
+    file: impl Read,
+    config: &Config,
+    rows: u16,
+    known: Option<&Known<'_>>,
+) -> io::Result<Option<Survey>> {
     let mut hashed = Hashed { file, hash: Sha256::new(), size: 0 };
-    let mut rows = 0;
     let mut stream = Stream::new(&mut hashed, config.delimiter, 0);
-    let layout = layout(&mut stream, config, page, &mut rows)?;
+    let mut rows = Surveyed { average: rows.into(), rows: 0, seen: HashMap::new(), blocks: Vec::new() };
+    let layout = match header(&mut stream, config)? {
+        Err(flaw) => Err(Misread { flaw, names: Vec::new() }),
+        Ok(header) => {
+            let known = known.filter(|known| known.has_header(&header.names));
+            match (rows.all(&mut stream, &header, known)?, known) {
+                (Err(_), Some(_)) => return Ok(None),
+                (Ok(()), Some(known)) if known.is_in_twice(&rows.blocks) => return Ok(None),
+                (Err(flaw), None) => Err(Misread { flaw, names: header.names }),
+                (Ok(()), _) => Ok(Layout { header, blocks: rows.blocks }),
+            }
+        }
+    };
     io::copy(&mut hashed, &mut io::sink())?;
-    Ok(Survey { sha256: hex::encode(hashed.hash.finalize()), rows, size: hashed.size, layout })
+    Ok(Some(Survey { sha256: hex::encode(hashed.hash.finalize()), rows: rows.rows, size: hashed.size, layout }))
 }
 
 /// SHA-256 of a file, hex.
 pub(super) fn digest(file: impl Read) -> io::Result<String> {
     let mut hashed = Hashed { file, hash: Sha256::new(), size: 0 };
-    let mut block = vec![0; 256 * 1024];
-    while hashed.read(&mut block)? > 0 {}
+    let mut part = vec![0; 256 * 1024];
+    while hashed.read(&mut part)? > 0 {}
     Ok(hex::encode(hashed.hash.finalize()))
 }
 
-fn layout<R: Read>(
-    stream: &mut Stream<R>,
-    config: &Config,
-    page: usize,
-    rows: &mut u64,
-) -> io::Result<Result<Layout, Misread>> {
+fn header<R: Read>(stream: &mut Stream<R>, config: &Config) -> io::Result<Result<Header, Flaw>> {
     let first = stream.next(|row, _| match &row.cells[..] {
         [cell] if cell.trim().is_empty() => Err(EMPTY),
         _ => Header::read(row, config),
     })?;
-    let header = match first.unwrap_or(Err(EMPTY)).and_then(|read| read) {
-        Ok(header) => header,
-        Err(flaw) => return Ok(Err(Misread { flaw, names: Vec::new() })),
-    };
-    let mut seen: HashMap<[u8; 16], u64> = HashMap::new();
-    let mut pages = Vec::new();
-    loop {
-        let (offset, number, mut bytes) = (stream.position(), stream.number(), DefaultHasher::new());
-        let mut ended = false;
-        for _ in 0..page.max(1) {
-            let Some(row) = stream.next(|row, text| {
-                bytes.write(text);
-                once(row, &header, &mut seen)
-            })?
-            else {
-                ended = true;
-                break;
+    Ok(first.unwrap_or(Err(EMPTY)).and_then(|read| read))
+}
+
+/// What was found behind the header.
+struct Surveyed {
+    /// Rows of a block.
+    average: u64,
+    rows: u64,
+    /// The row of each name that was read, which is kept as the beginning of its digest.
+    seen: HashMap<[u8; 16], u64>,
+    blocks: Vec<Block>,
+}
+
+impl Surveyed {
+    fn all<R: Read>(
+        &mut self,
+        stream: &mut Stream<R>,
+        header: &Header,
+        known: Option<&Known<'_>>,
+    ) -> io::Result<Result<(), Flaw>> {
+        // What was known stands in the same order for the most part.
+        let (mut next, mut taken) = (0, vec![false; known.map_or(0, Known::len)]);
+        loop {
+            let (offset, number) = (stream.position(), stream.number());
+            if let Some(content) = known.and_then(|known| known.content(next)).filter(|_| !taken[next])
+                && stream.pass(content.length, content.numbers, |bytes| content.is(bytes))?
+            {
+                self.rows += content.rows;
+                self.blocks.push(Block { offset, number, content: Arc::clone(content), known: Some(next) });
+                taken[next] = true;
+                next += 1;
+                continue;
+            }
+            let content = match self.block(stream, header)? {
+                Err(flaw) => return Ok(Err(flaw)),
+                Ok(None) => return Ok(Ok(())),
+                Ok(Some(growing)) => growing.ended(),
             };
-            if row.is_ok() {
-                *rows += 1;
-            }
-            if let Err(flaw) = row.and_then(|read| read) {
-                return Ok(Err(Misread { flaw, names: header.names }));
+            let alike = known.and_then(|known| known.ending_with(content.last_name()));
+            let same = known.zip(alike).and_then(|(known, at)| known.content(at).filter(|known| ***known == content));
+            let block = match (same, alike) {
+                (Some(same), Some(at)) if !taken[at] => {
+                    taken[at] = true;
+                    Block { offset, number, content: Arc::clone(same), known: Some(at) }
+                }
+                _ => Block { offset, number, content: Arc::new(content), known: None },
+            };
+            self.blocks.push(block);
+            next = alike.map_or(next, |at| at + 1);
+        }
+    }
+
+    /// The next rows, up to one that ends a block; `None`: there are none left.
+    fn block<R: Read>(&mut self, stream: &mut Stream<R>, header: &Header) -> io::Result<Result<Option<Growing>, Flaw>> {
+        let (before, mut block) = (stream.number(), Growing::default());
+        loop {
+            let read = stream.next(|row, text| {
+                let key = mapping::key(row, header)?;
+                block.push(text, key);
+                self.once(row, header, key)
+            })?;
+            let Some(row) = read else { break };
+            self.rows += u64::from(row.is_ok());
+            match row.and_then(|read| read) {
+                Err(flaw) => return Ok(Err(flaw)),
+                Ok(ends) => {
+                    block.numbers = stream.number() - before;
+                    if ends || block.rows >= LONGEST * self.average {
+                        break;
+                    }
+                }
             }
         }
-        let length = stream.position() - offset;
-        if length > 0 || pages.is_empty() {
-            pages.push(Page { offset, length, number, digest: bytes.finish() });
-        }
-        if ended {
-            return Ok(Ok(Layout { header, pages }));
+        Ok(Ok((block.rows > 0).then_some(block)))
+    }
+
+    /// Nobody else has this name. Says whether a block ends with it.
+    fn once(&mut self, row: &Row<'_>, header: &Header, key: &str) -> Result<bool, Flaw> {
+        let digest = Sha256::digest(key);
+        let mut name = [0; 16];
+        name.copy_from_slice(&digest[..16]);
+        match self.seen.insert(name, row.number) {
+            Some(first) => {
+                let fault = Fault::DuplicateKey { first, second: row.number };
+                Err(Flaw { row: row.number, column: Some(header.key + 1), fault })
+            }
+            None => Ok(u64::from(u16::from_be_bytes([digest[30], digest[31]])) % self.average == 0),
         }
     }
 }
 
-/// A row that says who it is about and is the only one to say so. Names are kept as the beginnings of their digests.
-fn once(row: &Row<'_>, header: &Header, seen: &mut HashMap<[u8; 16], u64>) -> Result<(), Flaw> {
-    let key = mapping::key(row, header)?;
-    let mut name = [0; 16];
-    name.copy_from_slice(&Sha256::digest(key)[..16]);
-    match seen.insert(name, row.number) {
-        Some(first) => {
-            let fault = Fault::DuplicateKey { first, second: row.number };
-            Err(Flaw { row: row.number, column: Some(header.key + 1), fault })
-        }
-        None => Ok(()),
-    }
-}
-
-/// Reads one page out of its bytes; `None`: they are not those of the survey.
+/// Reads one block out of its bytes; `false`: they are not those of the survey.
 pub(super) fn read(
-    bytes: impl Read,
-    page: &Page,
+    bytes: &[u8],
+    block: &Block,
     header: &Header,
     config: &Config,
     zone: Tz,
-) -> io::Result<Option<People>> {
-    let mut stream = Stream::new(bytes, config.delimiter, page.number);
-    let (mut people, mut digest) = (People::default(), DefaultHasher::new());
-    while let Some(row) = stream.next(|row, text| {
-        digest.write(text);
-        mapping::read(row, header, config, zone, &mut people)
-    })? {
+    people: &mut People,
+) -> io::Result<bool> {
+    if !block.content.is(bytes) {
+        return Ok(false);
+    }
+    let mut stream = Stream::new(bytes, config.delimiter, block.number);
+    while let Some(row) = stream.next(|row, _| mapping::read(row, header, config, zone, people))? {
         // The survey found no flaw, so it saw another file.
         if row.and_then(|read| read).is_err() {
-            return Ok(None);
+            return Ok(false);
         }
     }
-    Ok((digest.finish() == page.digest && stream.position() == page.length).then_some(people))
+    Ok(true)
 }
 
 /// Passes on what it reads and keeps its digest.

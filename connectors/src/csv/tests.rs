@@ -1,5 +1,6 @@
 //! Snapshots of what fixture files become, and tables of what is refused.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use chrono_tz::{Europe::Berlin, Tz};
@@ -7,7 +8,12 @@ use lifecycle::Standing;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Config, mapping::People, survey};
+use super::{
+    Config,
+    blocks::{Block, Known},
+    mapping::People,
+    survey::{self, Layout},
+};
 use crate::Error;
 
 const PEOPLE: &[u8] = include_bytes!("fixtures/people.csv");
@@ -32,19 +38,21 @@ fn german() -> Config {
     config(json!({ "delimiter": ";", "map": map }))
 }
 
-/// Reads a whole file, in pages of two rows.
+/// Reads a whole file, in blocks of two rows on average.
 fn people(bytes: &[u8], config: &Config, zone: Tz) -> Result<People, Error> {
-    let layout = survey::survey(bytes, config, 2).unwrap().layout?;
+    let layout = survey::survey(bytes, config, 2, None).unwrap().expect("nothing is known").layout?;
+    Ok(given(bytes, &layout, |_| true, config, zone))
+}
+
+/// Reads those blocks of a file.
+fn given(bytes: &[u8], layout: &Layout, wanted: impl Fn(&Block) -> bool, config: &Config, zone: Tz) -> People {
     let mut all = People::default();
-    for page in &layout.pages {
-        let from = usize::try_from(page.offset).unwrap();
-        let part = &bytes[from..from + usize::try_from(page.length).unwrap()];
-        let mut read = survey::read(part, page, &layout.header, config, zone).unwrap().expect("the same bytes");
-        all.accounts.append(&mut read.accounts);
-        all.parked.append(&mut read.parked);
-        all.seen_only.append(&mut read.seen_only);
+    for block in layout.blocks.iter().filter(|block| wanted(block)) {
+        let from = usize::try_from(block.offset).unwrap();
+        let part = &bytes[from..from + block.content.length];
+        assert!(survey::read(part, block, &layout.header, config, zone, &mut all).unwrap(), "the same bytes");
     }
-    Ok(all)
+    all
 }
 
 fn read(text: &str) -> Result<People, Error> {
@@ -226,7 +234,80 @@ fn a_file_cut_at_any_byte_is_refused_unless_it_is_cut_between_two_rows() {
     }
 }
 
+/// Everybody in a file by name, with where somebody could not be read.
+fn state(people: People) -> BTreeMap<String, String> {
+    let accounts = people.accounts.into_iter().map(|facts| (facts.native_id.clone(), format!("{facts:?}")));
+    accounts.chain(people.seen_only.into_iter().map(|name| (name, "parked".to_owned()))).collect()
+}
+
+/// One way in which a file differs from the one before.
+#[derive(Debug, Clone)]
+enum Edit {
+    Insert(usize, String),
+    Remove(usize),
+    Repeat(usize, usize),
+    Swap(usize, usize),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let row = "([0-9]{1,2},(active|left|soon)?,(\"x\n,\")?|)";
+    let at = 0..64_usize;
+    prop_oneof![
+        4 => (at.clone(), row).prop_map(|(at, row)| Edit::Insert(at, row)),
+        3 => at.clone().prop_map(Edit::Remove),
+        1 => (at.clone(), at.clone()).prop_map(|(from, to)| Edit::Repeat(from, to)),
+        2 => (at.clone(), at).prop_map(|(one, other)| Edit::Swap(one, other)),
+    ]
+}
+
+fn edited(rows: &mut Vec<String>, edit: Edit) {
+    let many = rows.len();
+    match edit {
+        Edit::Insert(at, row) => rows.insert(at % (many + 1), row),
+        Edit::Remove(at) if many > 0 => drop(rows.remove(at % many)),
+        Edit::Repeat(from, to) if many > 0 => rows.insert(to % many, rows[from % many].clone()),
+        Edit::Swap(one, other) if many > 0 => rows.swap(one % many, other % many),
+        _ => {}
+    }
+}
+
+fn file(rows: &[String]) -> Vec<u8> {
+    let mut file = b"employeeNumber,status,userName\n".to_vec();
+    rows.iter().for_each(|row| file.extend(format!("{row}\n").bytes()));
+    file
+}
+
 proptest! {
+    #[test]
+    fn what_is_new_in_a_file_and_who_is_gone_make_of_the_one_before_what_all_of_it_says(
+        people in prop::collection::btree_map("[0-9]{1,2}", "(active|left|soon)?", 0..40),
+        edits in prop::collection::vec(edit(), 0..6),
+        average in 1..6_u16,
+    ) {
+        let mut rows: Vec<String> = people.iter().map(|(key, status)| format!("{key},{status},user{key}")).collect();
+        let (config, before) = (plain(), file(&rows));
+        let known = survey::survey(&before[..], &config, average, None).unwrap().unwrap().layout.unwrap();
+        let understood: Vec<bool> = known.blocks.iter()
+            .map(|block| given(&before, &known, |other| std::ptr::eq(block, other), &config, Tz::UTC).parked.is_empty())
+            .collect();
+        let mut kept = state(given(&before, &known, |_| true, &config, Tz::UTC));
+
+        edits.into_iter().for_each(|edit| edited(&mut rows, edit));
+        let after = file(&rows);
+        let whole = survey::survey(&after[..], &config, average, None).unwrap().unwrap();
+        let known = Known::new(&known, &understood);
+        let found = survey::survey(&after[..], &config, average, Some(&known)).unwrap();
+        prop_assert_eq!(found.is_some(), whole.layout.is_ok());
+        let (Some(found), Ok(all)) = (found, &whole.layout) else { return Ok(()) };
+        prop_assert_eq!((&found.sha256, found.size, found.rows), (&whole.sha256, whole.size, whole.rows));
+        let layout = found.layout.unwrap();
+        for name in known.gone(&layout.blocks) {
+            prop_assert!(kept.remove(&name).is_some(), "{} was not there", name);
+        }
+        kept.extend(state(given(&after, &layout, |block| block.known.is_none(), &config, Tz::UTC)));
+        prop_assert_eq!(kept, state(given(&after, all, |_| true, &config, Tz::UTC)));
+    }
+
     #[test]
     fn nobody_is_lost_within_a_row_wherever_a_file_is_cut(
         names in prop::collection::vec("[a\",;\n ü]{0,6}", 1..6), share in 0.0..1.0_f64

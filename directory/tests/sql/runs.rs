@@ -1,6 +1,6 @@
 //! Runs of pulled sources: the baseline, rehearsals, and the fence that keeps a worker that was paused from writing.
 
-use directory::{Error, Rehearsal, RequestKind, Result};
+use directory::{Error, Missing, Rehearsal, RequestKind, Result};
 use lifecycle::brake::Counts;
 use lifecycle::{AccountFacts, Standing};
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ async fn whoever_was_parked_is_present_although_nothing_is_known_of_him() {
     let mut roll = run.roll(&world).await;
     roll.call(&mut vec![person("ana")], chrono::Utc::now());
     roll.saw(&["bob".to_owned(), "nobody".to_owned(), "bob".to_owned()]);
-    assert_eq!(world.sync.mark_absent(&run.fence, &roll, Standing::Inactive).await.unwrap(), 0);
+    assert_eq!(world.sync.mark_absent(&run.fence, Missing::Silent(&roll), Standing::Inactive).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn a_worker_that_was_overtaken_is_refused_in_every_transaction_of_its_run(
 
     let page = [standing(Standing::Inactive, person("ana"))];
     refused("apply_page", world.sync.apply_page(&stale.cause, &stale.page(&page)).await);
-    refused("mark_absent", world.sync.mark_absent(&stale.fence, &roll, Standing::Gone).await);
+    refused("mark_absent", world.sync.mark_absent(&stale.fence, Missing::Silent(&roll), Standing::Gone).await);
     refused("release_all", world.sync.release_all(&stale.cause, &stale.fence).await);
     refused("hold", world.sync.hold(&stale.cause, Some(&stale.fence), &Counts::default(), &[], 0, "f").await);
     let end = stale.end(&Value::Null, true);
@@ -204,7 +204,11 @@ async fn the_roll_leaves_only_those_of_whom_something_else_is_said() {
     let (mut roll, mut twice) = (world.sync.roll("hr").await.unwrap(), vec![person("ana"), person("ana")]);
     assert_eq!(roll.call(&mut twice, now), 2, "named twice, she has answered once");
     let run = world.begin("hr").await;
-    assert_eq!(world.sync.mark_absent(&run.fence, &roll, Standing::Inactive).await.unwrap(), 2, "bob and dan");
+    assert_eq!(
+        world.sync.mark_absent(&run.fence, Missing::Silent(&roll), Standing::Inactive).await.unwrap(),
+        2,
+        "bob and dan"
+    );
 }
 
 #[tokio::test]

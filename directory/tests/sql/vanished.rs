@@ -1,5 +1,6 @@
 //! Groups that a complete snapshot no longer names: neither deleted by anybody's word, nor left by everybody.
 
+use directory::Missing;
 use lifecycle::{AccountFacts, Standing};
 use serde_json::json;
 use uuid::Uuid;
@@ -62,7 +63,7 @@ async fn who_is_missing_names_no_group_and_who_could_not_be_understood_still_doe
     let run = world.begin("hr").await;
     let mut roll = run.roll(&world).await;
     roll.saw(&["bob".to_owned()]);
-    world.sync.mark_absent(&run.fence, &roll, Standing::Inactive).await.unwrap();
+    world.sync.mark_absent(&run.fence, Missing::Silent(&roll), Standing::Inactive).await.unwrap();
     assert_eq!(world.sync.vanish_groups(&run.cause, &run.fence, &[]).await.unwrap(), 1);
     assert_eq!(world.history(group(&world, "staff").await).await.last().unwrap(), "group.vanished");
     assert_eq!(world.history(group(&world, "ops").await).await, ["group.created"]);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use directory::{
     AccountRow, Applied, Burst, Cause, Directory, Fence, From, GroupAttribute, GroupBrake, IdentityRow, LIST_WITHIN,
-    ListQuery, Page, PlanVerdict, Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
+    ListQuery, Missing, Page, PlanVerdict, Resolved, Role, Roll, RunEnd, SourceRules, Sources, Wake,
 };
 use lifecycle::account::Profile;
 use lifecycle::brake::{Counts, Limits};
@@ -239,7 +239,7 @@ impl Run {
         let (mut roll, mut changed) = (self.roll(world).await, everybody.to_vec());
         let unchanged = roll.call(&mut changed, Utc::now());
         let applied = world.sync.apply_page(&self.cause, &self.page(&changed)).await.unwrap();
-        world.sync.mark_absent(&self.fence, &roll, Standing::Inactive).await.unwrap();
+        world.sync.mark_absent(&self.fence, Missing::Silent(&roll), Standing::Inactive).await.unwrap();
         world.sync.pass_dates(&self.cause, &self.fence, Utc::now()).await.unwrap();
         Applied { unchanged: applied.unchanged + unchanged, ..applied }
     }

@@ -55,7 +55,9 @@ async fn a_run_of_a_source_that_is_paused_writes_nothing_more() {
     sync.register_sources().await.unwrap();
     let (fence, _) = sync.fence("people").await.unwrap();
     sync.pause("people", "jo", None).await.unwrap();
-    let cut = sync.mark_absent(&fence, &directory::Roll::default(), lifecycle::Standing::Inactive).await;
+    let cut = sync
+        .mark_absent(&fence, directory::Missing::Silent(&directory::Roll::default()), lifecycle::Standing::Inactive)
+        .await;
     assert!(matches!(cut, Err(directory::Error::CheckpointMoved { .. })), "{cut:?}");
     sync.pause("people", "kim", None).await.unwrap();
     assert_eq!(sync.paused("people").await.unwrap().unwrap().by, "jo", "a pause that is there stays as it is");

@@ -1,4 +1,4 @@
-//! A file that is still the one of the last run is not read again, and everything but its reading happens all the same.
+//! What has not changed in a file since the last run is not read again, and everything but its reading happens all the same.
 
 use std::sync::Arc;
 
@@ -58,4 +58,39 @@ async fn a_last_day_passes_at_a_source_whose_file_does_not_change_and_waits_for_
     let again = run(&worker).await;
     assert_eq!((again.outcome, again.plan), (Outcome::Held, held.plan), "{again:?}");
     assert_eq!(site.active("people").await, ["1", "2"], "it is held");
+}
+
+#[tokio::test]
+async fn of_a_file_that_has_changed_whoever_is_gone_waits_for_a_person_and_the_others_are_not_read() {
+    let site = Site::new().await;
+    let file = |change: fn(u32) -> Option<String>| {
+        (0..1_000).filter_map(change).fold("employeeNumber,userName\n".to_owned(), |text, row| text + &row + "\n")
+    };
+    site.write(file(|n| Some(format!("{n},user{n}"))));
+    let worker = worker(&site).await;
+    assert_eq!(run(&worker).await.counts.create, 1_000);
+    site.run(FORGET).await;
+
+    site.write(file(|n| match n {
+        17 => None,
+        500 => Some("500,another".to_owned()),
+        n => Some(format!("{n},user{n}")),
+    }));
+    let report = run(&worker).await;
+    assert_eq!((report.rows, report.outcome, report.counts.disable), (999, Outcome::Held, 1), "{report:?}");
+    let read = report.counts.update;
+    assert!(read > 0 && read + report.unchanged == 999 && report.unchanged > 500, "{report:?}");
+    // Whoever was missing before still is, although this file is the one of the checkpoint.
+    let again = run(&worker).await;
+    assert_eq!((again.plan, again.counts.disable, again.unchanged), (report.plan, 1, 999), "{again:?}");
+
+    site.write(file(|n| Some(format!("{n},user{n}"))));
+    let back = run(&worker).await;
+    assert_eq!((back.outcome, back.counts.disable, back.rows), (Outcome::Complete, 0, 1_000), "{back:?}");
+    assert_eq!(site.active("people").await.len(), 1_000);
+    let whole = worker.run(&worker.pulled["people"], true).await.unwrap();
+    assert!(
+        whole.counts.update > 500 && whole.counts.update + whole.unchanged == 1_000,
+        "what was not read: {whole:?}"
+    );
 }
