@@ -1,6 +1,6 @@
 //! A personnel file of ten thousand, a hundred thousand and a million people: the first run, one in which nothing has changed,
-//! one of another file that says the same, and one a week later, each beside the least that PostgreSQL can do with the same file; and what a single change costs in
-//! between.
+//! one of another file that says the same, and one a week later, each beside the least that PostgreSQL can do with the same file; and what it costs
+//! that one person comes and goes.
 
 mod by_hand;
 mod plot;
@@ -92,8 +92,12 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
     let later = stage.run(None).await;
     let changed = changes(&later.report);
     let by_hand_later = by_hand.change(changed).await;
+    let length = std::fs::metadata(&file).expect("the file is there").len();
     append(&file);
-    let single = stage.run(None).await;
+    let comes = stage.run(None).await;
+    let shortened = File::options().write(true).open(&file).and_then(|file| file.set_len(length));
+    shortened.expect("the file can be shortened");
+    let goes = stage.run(None).await;
     let mut after = histogram();
     for turn in 0..IDLE {
         stage.change(turn, &mut after).await;
@@ -106,7 +110,8 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
     unchanged.print("unchanged", Some(by_hand_unchanged));
     same.print("the same people, other bytes", Some(by_hand_unchanged));
     later.print(&format!("{LATER} days later"), Some(by_hand_later));
-    single.print("one more person", None);
+    comes.print("one person more", None);
+    goes.print("and gone again", None);
     println!("\n| SCIM PATCH → event committed and answered, ms | p50 | p99 | max |\n|---|---|---|---|");
     row("before, idle", &idle);
     row("during the first run", &during);
@@ -126,7 +131,7 @@ async fn one_size(size: u64) -> Vec<(String, Point)> {
 /// How many people are not as they were.
 fn changes(report: &Value) -> i64 {
     let count = |name: &str| report["counts"][name].as_i64().unwrap_or_default();
-    count("create") + count("update")
+    count("create") + count("update") + count("disable")
 }
 
 /// Another file that says the same.
