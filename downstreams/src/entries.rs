@@ -113,8 +113,9 @@ impl Entries {
         self.mark.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The walk came by everything that lives: whatever it did not see, and nobody told of meanwhile, is gone.
-    pub(crate) fn end_walk(&self) {
+    /// The walk came by everything that lives, the last time at `walked_at`: whatever it did not see, and nobody told of
+    /// meanwhile, is gone.
+    pub(crate) fn end_walk(&self, walked_at: SystemTime) {
         let (mark, mut left) = (self.mark.load(Ordering::Relaxed), 0);
         for part in &self.parts {
             lock(part).retain(|_, ids| {
@@ -125,7 +126,7 @@ impl Entries {
             });
         }
         self.sessions.store(left, Ordering::Relaxed);
-        *lock(&self.walked_at) = Some(SystemTime::now());
+        *lock(&self.walked_at) = Some(walked_at);
     }
 
     /// Whether the store tells of what is written.
@@ -242,7 +243,7 @@ mod tests {
         entries.begin_walk();
         entries.insert("ana", "stays");
         entries.insert("ana", "told of meanwhile");
-        entries.end_walk();
+        entries.end_walk(SystemTime::now());
         assert_eq!(of(&entries, "ana"), ["stays", "told of meanwhile"]);
         assert_eq!(of(&entries, "bob"), Vec::<String>::new());
         assert_eq!(entries.state().sessions, 2);

@@ -91,7 +91,7 @@ impl Client {
             lease = self.lease().await?;
             outcome = work(lease.redis.clone()).await;
         }
-        match outcome.map_err(|error| refusal::of_cluster(error, self.servers.are_a_cluster())) {
+        match outcome.map_err(|error| self.servers.classify(error)) {
             // Silent, no longer the primary, or signed out: the next call looks up the address and signs in anew.
             Err(error @ (Error::Unavailable(_) | Error::Unauthorized(_))) => {
                 self.forget(lease.number).await;

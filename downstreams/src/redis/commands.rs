@@ -18,13 +18,14 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub(super) fn one(server: MultiplexedConnection) -> Self {
-        Self { nodes: [server].into(), slots: None }
+    /// One server, or in a cluster the primaries in the order in which `slots` numbers them.
+    pub(super) fn of(servers: Vec<MultiplexedConnection>, slots: Option<Arc<Slots>>) -> Self {
+        Self { nodes: servers.into(), slots }
     }
 
-    /// The primaries, in the order in which `slots` numbers them.
-    pub(super) fn cluster(primaries: Vec<MultiplexedConnection>, slots: Slots) -> Self {
-        Self { nodes: primaries.into(), slots: Some(Arc::new(slots)) }
+    /// Each server as if it were alone.
+    pub(super) fn each(&self) -> impl Iterator<Item = Redis> {
+        self.nodes.iter().map(|node| Self { nodes: [node.clone()].into(), slots: None })
     }
 }
 
@@ -161,7 +162,7 @@ pub(super) async fn info(redis: &Redis) -> Result<String, RedisError> {
     cmd("INFO").arg("server").query_async(&mut redis.nodes[0].clone()).await
 }
 
-/// A setting of the server; `None` where it knows none of that name.
+/// A setting of the server, or the first of them; `None` where it knows none of that name.
 pub(super) async fn setting(redis: &Redis, name: &str) -> Result<Option<String>, RedisError> {
     let answer: Vec<String> = cmd("CONFIG").arg("GET").arg(name).query_async(&mut redis.nodes[0].clone()).await?;
     Ok(answer.into_iter().nth(1))

@@ -143,10 +143,6 @@ impl Config {
         let others = |key, written: &Option<Vec<String>>| -> Result<Vec<Address>, ConfigError> {
             written.iter().flatten().map(|other| address(other).ok_or(ConfigError::Address { key })).collect()
         };
-        if self.session_index && self.cluster.is_some() {
-            // Each node tells of its own keys only.
-            return Err(ConfigError::Both { one: "cluster", other: "session_index" });
-        }
         match (&self.master, &self.cluster) {
             (Some(_), Some(_)) => Err(ConfigError::Both { one: "cluster", other: "master" }),
             (Some(master), None) => Ok(Lookup::Sentinel {

@@ -3,10 +3,12 @@
 pub(crate) mod client;
 pub(crate) mod commands;
 mod config;
+mod ears;
 mod follow;
 mod indexed;
 mod java;
 mod layout;
+mod learn;
 mod mapping;
 mod marks;
 mod refusal;

@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, future::try_join, stream};
 use super::{
     client::Client,
     commands::{self, Cursor, PAGE, Redis},
+    ears::{Ears, Written},
     java,
     mapping::{Path, Template},
     marks::{self, Marks},
@@ -62,6 +63,14 @@ impl Format {
                 }
                 commands::ask(redis, commands).await
             }
+        }
+    }
+
+    /// By what event a session is written.
+    pub(super) fn written(&self) -> Written {
+        match self {
+            Format::Json(_) | Format::MessagePack(_) => Written { event: "set", letter: '$' },
+            Format::Spring => Written { event: "hset", letter: 'h' },
         }
     }
 
@@ -216,7 +225,7 @@ impl Downstream for Scan {
 
     async fn probe(&self) -> Result<Probe> {
         let no_session = &self.key.with(super::NO_SESSION);
-        let notes = self
+        let mut notes = self
             .client
             .run(|redis| async move {
                 let mut keys = commands::sample(&redis, &self.key.pattern(), self.format.kind()).await?;
@@ -241,15 +250,11 @@ impl Downstream for Scan {
                 if let Some(marks) = &self.marks {
                     marks.rehearse(&redis).await?;
                 }
-                if self.entries.is_some() {
-                    notes.extend(self.missing_notifications(&redis).await?);
-                }
                 Ok(notes)
             })
             .await?;
         if self.entries.is_some() {
-            // The right to listen.
-            drop(self.hear(&self.client.servers.place().await?).await?);
+            notes.extend(Ears::new(&self.client.servers, self.format.written()).probe().await?);
         }
         Ok(Probe { store: self.client.product().await?, notes })
     }

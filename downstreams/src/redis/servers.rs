@@ -1,11 +1,11 @@
 //! Which servers hold the keys, and how we get in: one at its address, the primary that Sentinel names, or every primary of a
 //! cluster. Looked up anew for each new connection, so a failover costs no more than a broken connection does.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ::redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates,
-    Value,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
+    TlsCertificates, Value,
     aio::{MultiplexedConnection, PubSub},
     cmd, from_redis_value_ref,
 };
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     commands::Redis,
-    refusal::classify,
+    refusal::{self, classify},
     slots::{Address, Slots},
 };
 use crate::{Error, Result, error::NoAnswer};
@@ -43,6 +43,12 @@ pub(super) enum Lookup {
     },
 }
 
+/// Where the keys are: at one server, or at the primaries of a cluster, in the order in which its slots number them.
+pub(super) struct Places {
+    pub(super) primaries: Vec<ConnectionAddr>,
+    slots: Option<Arc<Slots>>,
+}
+
 /// What cannot be as it is configured, or is on its way to being otherwise.
 #[derive(Debug, thiserror::Error)]
 enum Misled {
@@ -51,6 +57,19 @@ enum Misled {
     /// A failover has begun, or Sentinel has not heard of its end.
     #[error("the server that Sentinel names is not, or not yet, the primary")]
     NotPrimary,
+    #[error("the keys are at other servers by now")]
+    Elsewhere,
+}
+
+impl Places {
+    /// Whether the keys have stayed where they were. A node of a cluster is known by its id: each may call the others by other
+    /// addresses.
+    fn are_still(&self, now: &Places) -> bool {
+        match (&self.slots, &now.slots) {
+            (Some(slots), Some(now)) => slots == now,
+            _ => self.primaries == now.primaries,
+        }
+    }
 }
 
 impl Servers {
@@ -59,36 +78,51 @@ impl Servers {
     }
 
     pub(super) async fn connect(&self) -> Result<Redis> {
+        self.connect_to(&self.places().await?).await
+    }
+
+    pub(super) async fn connect_to(&self, places: &Places) -> Result<Redis> {
+        let mut servers = try_join_all(places.primaries.iter().map(|primary| self.sign_in(primary))).await?;
+        if let (Lookup::Sentinel { .. }, [server]) = (&self.lookup, &mut servers[..]) {
+            // What a replica lacks would count as gone.
+            let role: Vec<Value> = cmd("ROLE").query_async(server).await.map_err(classify)?;
+            match role.first().map(from_redis_value_ref::<String>) {
+                Some(Ok(role)) if role == "master" => {}
+                _ => return Err(Error::Unavailable(Box::new(Misled::NotPrimary))),
+            }
+        }
+        Ok(Redis::of(servers, places.slots.clone()))
+    }
+
+    /// Where the keys are now.
+    pub(super) async fn places(&self) -> Result<Places> {
         match &self.lookup {
-            Lookup::Here => Ok(Redis::one(self.sign_in(self.info.addr()).await?)),
-            Lookup::Sentinel { .. } => {
-                let mut server = self.sign_in(&self.place().await?).await?;
-                // What a replica lacks would count as gone.
-                let role: Vec<Value> = cmd("ROLE").query_async(&mut server).await.map_err(classify)?;
-                match role.first().map(from_redis_value_ref::<String>) {
-                    Some(Ok(role)) if role == "master" => Ok(Redis::one(server)),
-                    _ => Err(Error::Unavailable(Box::new(Misled::NotPrimary))),
-                }
+            Lookup::Here => Ok(Places { primaries: vec![self.info.addr().clone()], slots: None }),
+            Lookup::Sentinel { others, master, password } => {
+                let primary =
+                    self.first(others, |sentinel| self.primary(sentinel, master, password.as_deref())).await?;
+                Ok(Places { primaries: vec![self.at(primary)], slots: None })
             }
             Lookup::Cluster { others } => {
                 let (slots, primaries) = self.first(others, |node| self.slots(node)).await?;
-                let addresses: Vec<_> = primaries.into_iter().map(|primary| self.at(primary)).collect();
-                let primaries = try_join_all(addresses.iter().map(|primary| self.sign_in(primary))).await?;
-                Ok(Redis::cluster(primaries, slots))
+                let primaries = primaries.into_iter().map(|primary| self.at(primary)).collect();
+                Ok(Places { primaries, slots: Some(Arc::new(slots)) })
             }
         }
     }
 
-    /// Where the keys are now, or in a cluster whom to ask for that.
-    pub(super) async fn place(&self) -> Result<ConnectionAddr> {
-        match &self.lookup {
-            Lookup::Here | Lookup::Cluster { .. } => Ok(self.info.addr().clone()),
-            Lookup::Sentinel { others, master, password } => {
-                let primary =
-                    self.first(others, |sentinel| self.primary(sentinel, master, password.as_deref())).await?;
-                Ok(self.at(primary))
-            }
+    /// # Errors
+    /// If the keys are no longer where they were.
+    pub(super) async fn have_stayed(&self, places: &Places) -> Result<()> {
+        match places.are_still(&self.places().await?) {
+            true => Ok(()),
+            false => Err(Error::Unavailable(Box::new(Misled::Elsewhere))),
         }
+    }
+
+    /// What the revoker should do about an error of these servers.
+    pub(super) fn classify(&self, error: RedisError) -> Error {
+        refusal::of_cluster(error, self.are_a_cluster())
     }
 
     /// A connection of its own that hears what the server at `place` says on `channel`.
@@ -166,15 +200,11 @@ impl Servers {
     }
 
     /// Before any connection: whether the certificates can be used.
-    pub(super) fn client(&self, address: &ConnectionAddr) -> Result<::redis::Client, ::redis::RedisError> {
+    pub(super) fn client(&self, address: &ConnectionAddr) -> Result<::redis::Client, RedisError> {
         self.client_of(self.info.clone(), address)
     }
 
-    fn client_of(
-        &self,
-        info: ConnectionInfo,
-        address: &ConnectionAddr,
-    ) -> Result<::redis::Client, ::redis::RedisError> {
+    fn client_of(&self, info: ConnectionInfo, address: &ConnectionAddr) -> Result<::redis::Client, RedisError> {
         let info = info.set_addr(address.clone());
         match &self.root {
             Some(root) => {

@@ -4,42 +4,56 @@ use ::redis::{ErrorKind, RedisError, Value, from_redis_value_ref};
 
 const COUNT: usize = 16384;
 
-/// For each slot the number of its primary.
-pub(crate) struct Slots(Vec<u16>);
+/// For each slot the number of its primary, and by number how the primaries are called in the cluster.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Slots {
+    primaries: Vec<u16>,
+    ids: Vec<String>,
+}
 
 /// A node's address; no host where it does not know its own.
 pub(super) type Address = (String, u16);
 
 impl Slots {
     /// Reads the answer to `CLUSTER SLOTS`: ranges, each with its primary and then its replicas. The addresses are of the
-    /// primaries, by number.
+    /// primaries, by number. Whichever node was asked, the numbers are the same: they follow the slots.
     ///
     /// # Errors
     /// If a slot is nobody's: a walk over the others would miss sessions in silence.
     pub(super) fn read(answer: &Value) -> Result<(Self, Vec<Address>), RedisError> {
-        let nobody = u16::MAX;
-        let (mut slots, mut primaries) = (vec![nobody; COUNT], Vec::<Address>::new());
+        let mut ranges = Vec::new();
         for range in from_redis_value_ref::<Vec<Value>>(answer)? {
             let [first, last, primary, ..] = &from_redis_value_ref::<Vec<Value>>(&range)?[..] else { continue };
-            let [host, port, ..] = &from_redis_value_ref::<Vec<Value>>(primary)?[..] else { continue };
-            let host: Option<String> = from_redis_value_ref(host)?;
-            let address = (host.filter(|host| host != "?").unwrap_or_default(), from_redis_value_ref(port)?);
-            let number = primaries.iter().position(|known| *known == address).unwrap_or_else(|| {
-                primaries.push(address);
-                primaries.len() - 1
-            });
             let (first, last): (usize, usize) = (from_redis_value_ref(first)?, from_redis_value_ref(last)?);
-            let range = slots.get_mut(first..=last);
+            ranges.push((first, last, from_redis_value_ref::<Vec<Value>>(primary)?));
+        }
+        ranges.sort_by_key(|(first, ..)| *first);
+        let nobody = u16::MAX;
+        let mut slots = Self { primaries: vec![nobody; COUNT], ids: Vec::new() };
+        let mut addresses = Vec::new();
+        for (first, last, primary) in ranges {
+            let [host, port, id, ..] = &primary[..] else { continue };
+            let id: String = from_redis_value_ref(id)?;
+            let number = match slots.ids.iter().position(|known| *known == id) {
+                Some(number) => number,
+                None => {
+                    let host: Option<String> = from_redis_value_ref(host)?;
+                    addresses.push((host.filter(|host| host != "?").unwrap_or_default(), from_redis_value_ref(port)?));
+                    slots.ids.push(id);
+                    slots.ids.len() - 1
+                }
+            };
+            let range = slots.primaries.get_mut(first..=last);
             range.unwrap_or_default().fill(u16::try_from(number).unwrap_or(nobody));
         }
-        match slots.contains(&nobody) {
+        match slots.primaries.contains(&nobody) {
             true => Err((ErrorKind::Io, "no node of the cluster serves some of its slots").into()),
-            false => Ok((Self(slots), primaries)),
+            false => Ok((slots, addresses)),
         }
     }
 
     pub(super) fn node(&self, key: &[u8]) -> usize {
-        self.0[usize::from(crc16(tag(key))) % COUNT].into()
+        self.primaries[usize::from(crc16(tag(key))) % COUNT].into()
     }
 }
 
@@ -76,17 +90,34 @@ mod tests {
         }
     }
 
+    fn node(host: &str, port: i64, id: &str) -> Value {
+        Value::Array(vec![Value::BulkString(host.into()), Value::Int(port), Value::BulkString(id.into())])
+    }
+
+    fn range(first: i64, last: i64, node: Value) -> Value {
+        Value::Array(vec![Value::Int(first), Value::Int(last), node])
+    }
+
     #[test]
     fn slots_that_nobody_serves_are_an_error_and_no_silence() {
-        let node = |host: &str, port| {
-            Value::Array(vec![Value::BulkString(host.into()), Value::Int(port), Value::BulkString("id".into())])
-        };
-        let range = |first, last, node| Value::Array(vec![Value::Int(first), Value::Int(last), node]);
-        let (low, high) = (range(0, 8000, node("a", 1)), range(8002, 16383, node("b", 2)));
+        let (low, high) = (range(0, 8000, node("a", 1, "A")), range(8002, 16383, node("b", 2, "B")));
         assert!(Slots::read(&Value::Array(vec![low.clone(), high.clone()])).is_err());
-        let gap = range(8001, 8001, node("a", 1));
+        let gap = range(8001, 8001, node("a", 1, "A"));
         let (slots, primaries) = Slots::read(&Value::Array(vec![low, gap, high])).unwrap();
         assert_eq!(primaries, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
         assert_eq!((slots.node(b"bar"), slots.node(b"foo")), (0, 1));
+    }
+
+    #[test]
+    fn slots_are_the_same_whichever_node_tells_of_them_and_others_once_one_has_moved() {
+        let read = |ranges: Vec<Value>| Slots::read(&Value::Array(ranges)).unwrap();
+        let whole = |border| vec![range(0, border, node("a", 1, "A")), range(border + 1, 16383, node("b", 2, "B"))];
+        // Asked, the second node tells its own slots first, and does not know its own address.
+        let second = vec![range(8001, 16383, node("", 2, "B")), range(0, 8000, node("10.0.0.1", 1, "A"))];
+        let ((first, _), (second, addresses)) = (read(whole(8000)), read(second));
+        assert!(first == second && addresses == [("10.0.0.1".to_owned(), 1), (String::new(), 2)]);
+        assert!(first != read(whole(7999)).0, "a slot has moved");
+        let replaced = vec![range(0, 8000, node("a", 1, "C")), range(8001, 16383, node("b", 2, "B"))];
+        assert!(first != read(replaced).0, "another node has taken over");
     }
 }

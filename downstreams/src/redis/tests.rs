@@ -167,11 +167,7 @@ fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
             r#","session_index":true"#,
             "layout spring-session has no use for `session_index`: remove it",
         ),
-        (
-            "flask-session",
-            r#","cluster":[],"session_index":true"#,
-            "`cluster` and `session_index` exclude each other: remove one",
-        ),
+        ("flask-session", r#","cluster":[],"session_index":true"#, ""),
         ("flask-session", r#","tls":{"ca":"/x"}"#, "`url` has to begin with rediss://, as there is `tls`"),
     ] {
         assert_eq!(build(layout, more), said, "{layout} {more}");

@@ -29,7 +29,7 @@ fn adapter(port: u16) -> Arc<dyn Downstream> {
 }
 
 /// Follows until the store breaks off, and then says why.
-fn follow(adapter: &Arc<dyn Downstream>) -> (JoinHandle<Error>, UnboundedReceiver<Appeared>) {
+pub fn follow(adapter: &Arc<dyn Downstream>) -> (JoinHandle<Error>, UnboundedReceiver<Appeared>) {
     let (adapter, (tell, told)) = (adapter.clone(), unbounded_channel());
     let following = tokio::spawn(async move {
         let Err(error) = adapter.index().unwrap().follow(&tell).await;
@@ -38,20 +38,20 @@ fn follow(adapter: &Arc<dyn Downstream>) -> (JoinHandle<Error>, UnboundedReceive
     (following, told)
 }
 
-async fn sign_in(server: &Server, user: &str, id: &str) {
+pub async fn sign_in(server: &Server, user: &str, id: &str) {
     server.run::<()>(cmd("SET").arg(format!("sess:{id}")).arg(session(user))).await;
 }
 
-async fn known(adapter: &Arc<dyn Downstream>, user: &str) -> Vec<String> {
+pub async fn known(adapter: &Arc<dyn Downstream>, user: &str) -> Vec<String> {
     ids(&adapter.index().unwrap().known(&[Subject::new([user])]).await.unwrap()[0])
 }
 
 /// Waits until the index has these of a user.
-async fn knows(adapter: &Arc<dyn Downstream>, user: &str, expected: &[&str]) {
+pub async fn knows(adapter: &Arc<dyn Downstream>, user: &str, expected: &[&str]) {
     until("the index knows", async || (known(adapter, user).await == expected).then_some(())).await;
 }
 
-async fn is_told(adapter: &Arc<dyn Downstream>) {
+pub async fn is_told(adapter: &Arc<dyn Downstream>) {
     let state = || adapter.index().unwrap().state();
     until("the index is told of what is written", async || {
         (state().notified && state().walked_at.is_some()).then_some(())

@@ -3,6 +3,7 @@
 mod authjs;
 mod credentials;
 mod django;
+mod following;
 mod generic;
 mod index;
 mod keycloak;

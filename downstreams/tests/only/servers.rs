@@ -8,7 +8,7 @@ use std::{
 };
 
 use downstreams::{Error, Match};
-use redis::{Cmd, FromRedisValue, cmd};
+use redis::{Cmd, FromRedisValue, RedisResult, cmd};
 use serde_json::json;
 use tokio::{net::TcpListener, time::sleep};
 
@@ -49,17 +49,25 @@ impl Server {
     }
 
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        self.try_run(command).await.unwrap()
+    }
+
+    pub async fn try_run<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
         // A new connection: a server that becomes a primary closes those that it has.
-        command.query_async(&mut connect(&self.url).await.unwrap()).await.unwrap()
+        command.query_async(&mut connect(&self.url).await?).await
     }
 
     pub async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        self.try_ask(command).await.unwrap()
+    }
+
+    pub async fn try_ask<T: FromRedisValue>(&self, command: &str) -> RedisResult<T> {
         let mut words = command.split(' ');
         let mut order = cmd(words.next().unwrap());
         words.for_each(|word| {
             order.arg(word);
         });
-        self.run(&order).await
+        self.try_run(&order).await
     }
 
     pub fn kill(&mut self) {
@@ -91,23 +99,103 @@ pub fn session(user: &str) -> String {
     json!({ "cookie": {}, "passport": { "user": user } }).to_string()
 }
 
-#[tokio::test]
-async fn what_is_ordered_while_a_primary_is_down_is_done_at_the_next_one() {
-    let mut primary = Server::start(&["--save", "", "--repl-diskless-sync-delay", "0"]).await;
-    let replica_of = format!("127.0.0.1 {}", primary.port);
-    let replica = Server::start(&["--save", "", "--replicaof", &replica_of]).await;
+/// A primary with a replica, and a Sentinel that knows them as `shop`.
+pub struct Shop {
+    pub primary: Server,
+    pub replica: Server,
+    pub sentinel: Server,
+}
+
+impl Shop {
+    pub async fn start(arguments: &[&str]) -> Self {
+        let arguments = [&["--save", ""], arguments].concat();
+        let primary = Server::start(&[&arguments[..], &["--repl-diskless-sync-delay", "0"]].concat()).await;
+        let replica_of = format!("127.0.0.1 {}", primary.port);
+        let replica = Server::start(&[&arguments[..], &["--replicaof", &replica_of]].concat()).await;
+        follows(&replica).await;
+        let sentinel = Server::start(&["--sentinel"]).await;
+        sentinel.ask::<()>(&format!("SENTINEL MONITOR shop {replica_of} 1")).await;
+        sentinel.ask::<()>("SENTINEL SET shop down-after-milliseconds 500").await;
+        until("Sentinel knows the replica", async || {
+            let known: Vec<Vec<String>> = sentinel.ask("SENTINEL REPLICAS shop").await;
+            (known.len() == 1 && known[0].contains(&"ok".to_owned())).then_some(())
+        })
+        .await;
+        Self { primary, replica, sentinel }
+    }
+}
+
+async fn follows(replica: &Server) {
     until("the replica follows", async || {
         replica.ask::<String>("INFO replication").await.contains("master_link_status:up").then_some(())
     })
     .await;
-    let sentinel = Server::start(&["--sentinel"]).await;
-    sentinel.ask::<()>(&format!("SENTINEL MONITOR shop {replica_of} 1")).await;
-    sentinel.ask::<()>("SENTINEL SET shop down-after-milliseconds 500").await;
-    until("Sentinel knows the replica", async || {
-        let known: Vec<Vec<String>> = sentinel.ask("SENTINEL REPLICAS shop").await;
-        (known.len() == 1 && known[0].contains(&"ok".to_owned())).then_some(())
+}
+
+/// A cluster of two primaries. The first has the slots up to 8000, `sess:{bar}` among them, and the second `sess:{foo}`.
+pub struct Cluster {
+    pub nodes: [Server; 2],
+    bus: u16,
+}
+
+impl Cluster {
+    pub async fn start(arguments: [&[&str]; 2]) -> Self {
+        let buses = [free_port().await, free_port().await];
+        let nodes = [cluster_node(buses[0], arguments[0]).await, cluster_node(buses[1], arguments[1]).await];
+        nodes[0].ask::<()>("CLUSTER ADDSLOTSRANGE 0 8000").await;
+        nodes[1].ask::<()>("CLUSTER ADDSLOTSRANGE 8001 16383").await;
+        nodes[1].ask::<()>("CLUSTER SET-CONFIG-EPOCH 2").await;
+        let cluster = Self { nodes, bus: buses[1] };
+        cluster.admit(&cluster.nodes[0]).await;
+        for node in &cluster.nodes {
+            is_whole(node).await;
+        }
+        cluster
+    }
+
+    async fn admit(&self, node: &Server) {
+        node.ask::<()>(&format!("CLUSTER MEET 127.0.0.1 {} {}", self.nodes[1].port, self.bus)).await;
+    }
+
+    /// A replica of the first node.
+    pub async fn replica(&self, arguments: &[&str]) -> Server {
+        let replica = cluster_node(free_port().await, arguments).await;
+        self.admit(&replica).await;
+        is_whole(&replica).await;
+        let of: String = self.nodes[0].ask("CLUSTER MYID").await;
+        until("the replica knows its primary", async || {
+            replica.try_ask::<()>(&format!("CLUSTER REPLICATE {of}")).await.ok()
+        })
+        .await;
+        follows(&replica).await;
+        replica
+    }
+
+    /// Gives a slot of the first node, in which there is nothing, to the second.
+    pub async fn move_slot(&self, slot: u64) {
+        let taker: String = self.nodes[1].ask("CLUSTER MYID").await;
+        for node in self.nodes.iter().rev() {
+            node.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {taker}")).await;
+        }
+    }
+}
+
+async fn cluster_node(bus: u16, arguments: &[&str]) -> Server {
+    let bus = bus.to_string();
+    let own = ["--save", "", "--cluster-enabled", "yes", "--cluster-port", &bus, "--repl-diskless-sync-delay", "0"];
+    Server::start(&[&own, arguments].concat()).await
+}
+
+async fn is_whole(node: &Server) {
+    until("the cluster is whole", async || {
+        node.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_ordered_while_a_primary_is_down_is_done_at_the_next_one() {
+    let Shop { mut primary, replica, sentinel } = Shop::start(&[]).await;
     for id in ["one", "two"] {
         primary.run::<()>(cmd("SET").arg(format!("sess:{id}")).arg(session("ana"))).await;
     }
@@ -154,20 +242,8 @@ async fn a_replica_that_sentinel_takes_for_the_primary_is_not_believed() {
 
 #[tokio::test]
 async fn slots_that_moved_since_the_last_look_are_followed() {
-    let buses = [free_port().await.to_string(), free_port().await.to_string()];
-    let node =
-        async |bus: &String| Server::start(&["--save", "", "--cluster-enabled", "yes", "--cluster-port", bus]).await;
-    let nodes = [node(&buses[0]).await, node(&buses[1]).await];
-    nodes[0].ask::<()>("CLUSTER ADDSLOTSRANGE 0 8000").await;
-    nodes[1].ask::<()>("CLUSTER ADDSLOTSRANGE 8001 16383").await;
-    nodes[1].ask::<()>("CLUSTER SET-CONFIG-EPOCH 2").await;
-    nodes[0].ask::<()>(&format!("CLUSTER MEET 127.0.0.1 {} {}", nodes[1].port, buses[1])).await;
-    for node in &nodes {
-        until("the cluster is whole", async || {
-            node.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())
-        })
-        .await;
-    }
+    let cluster = Cluster::start([&[], &[]]).await;
+    let nodes = &cluster.nodes;
     let url = format!("redis://127.0.0.1:{}", nodes[0].port);
     let config =
         json!({ "type": "redis", "url": url, "cluster": [], "layout": "connect-redis", "path": "passport.user" });
@@ -177,10 +253,7 @@ async fn slots_that_moved_since_the_last_look_are_followed() {
     // One of the first node's: it moves while nothing is in it.
     let slot: u64 = nodes[0].ask("CLUSTER KEYSLOT sess:bar").await;
     assert!(slot <= 8000);
-    let taker: String = nodes[1].ask("CLUSTER MYID").await;
-    for node in nodes.iter().rev() {
-        node.ask::<()>(&format!("CLUSTER SETSLOT {slot} NODE {taker}")).await;
-    }
+    cluster.move_slot(slot).await;
     nodes[1].run::<()>(cmd("SET").arg("sess:bar").arg(session("ana"))).await;
     let found = find(&*adapter, "ana").await.unwrap();
     assert_eq!(ids(&found), ["bar"]);

@@ -120,6 +120,7 @@ pub async fn textual() -> Vec<Box<dyn Store>> {
         Box::new(redis::Redis::of_cluster().await),
         Box::new(redis::Redis::of_sentinel().await),
         Box::new(redis::Redis::with_index().await),
+        Box::new(redis::Redis::of_cluster_with_index().await),
         Box::new(generic::Generic::create().await),
         Box::new(generic::Generic::of_cluster().await),
         Box::new(spring::Spring::create(true).await),

@@ -41,6 +41,10 @@ impl Redis {
         Self { name: "redis, cluster", keys: Keys::of_cluster().await, numbers: false, index: false }
     }
 
+    pub async fn of_cluster_with_index() -> Self {
+        Self { name: "redis, cluster, session index", keys: Keys::of_cluster().await, numbers: false, index: true }
+    }
+
     pub async fn of_sentinel() -> Self {
         Self { name: "redis, sentinel", keys: Keys::of_sentinel().await, numbers: false, index: false }
     }
