@@ -1,4 +1,5 @@
-//! What a session index holds: hashes of users with the ids of their sessions, packed and bounded; and who is watched.
+//! What a session index holds: hashes of users with the ids of their sessions, packed and bounded; and who is watched. Where the store has
+//! a set of sessions for each user, the spellings under which the sets stand take the place of ids.
 
 use std::{
     collections::HashMap,

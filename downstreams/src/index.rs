@@ -37,7 +37,7 @@ pub struct Appeared {
 /// How far an index may be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexState {
-    /// Sessions in it.
+    /// Sessions in it, or users where the store has a set of sessions for each.
     pub sessions: u64,
     /// Whether the store tells of what is written. Else a session is known when the next walk has come by.
     pub notified: bool,

@@ -155,10 +155,10 @@ impl Config {
     }
 
     /// Whether the keys go together, which takes neither secrets nor files.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self, matching: Match) -> Result<(), ConfigError> {
         match self {
             Config::Keycloak(_) | Config::Webhook(_) => Ok(()),
-            Config::Redis(config) => config.check(),
+            Config::Redis(config) => config.check(matching),
             Config::Sql(config) => config.check(),
         }
     }

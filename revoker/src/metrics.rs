@@ -153,10 +153,14 @@ impl Metrics {
             "1 while a downstream is asked by one pass at a time, since none has gone well; else 0",
             metrics.failing.clone(),
         );
-        registry.register(INDEX_SESSIONS, "Sessions in the session index", metrics.index_sessions.clone());
+        registry.register(
+            INDEX_SESSIONS,
+            "Sessions in the session index, or users in one of the users' sets",
+            metrics.index_sessions.clone(),
+        );
         registry.register(
             INDEX_NOTIFIED,
-            "1 while the store tells the session index of what is written; else it is as old as its last walk",
+            "1 while the store, in a cluster each of its primaries, tells the session index of what is written; else it is as old as its last walk",
             metrics.index_notified.clone(),
         );
         registry.register(

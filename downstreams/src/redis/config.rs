@@ -69,8 +69,8 @@ pub struct Config {
     #[serde(default)]
     pub session: Option<String>,
 
-    /// Whether to keep an index of the sessions by user, in memory, where the layout has none. Needs further rights, and
-    /// notifications of the server to be quick.
+    /// Whether to keep an index of the sessions by user, in memory, where the layout has none; or, where it has one and `match` is
+    /// `ignore_case`, of the spellings in it. Needs further rights, and notifications of the server to be quick.
     #[serde(default)]
     pub session_index: bool,
 
@@ -124,10 +124,10 @@ pub(super) enum Plan {
 }
 
 impl Config {
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, matching: Match) -> Result<(), ConfigError> {
         self.lookup()?;
-        self.marks(Match::Exact)?;
-        self.plan().map(drop)
+        self.marks(matching)?;
+        self.plan(matching).map(drop)
     }
 
     /// # Errors
@@ -161,16 +161,12 @@ impl Config {
 
     /// # Errors
     /// If the layout lacks a key, or has one that means nothing to it: it would be passed over in silence.
-    pub(super) fn plan(&self) -> Result<Plan, ConfigError> {
+    pub(super) fn plan(&self, matching: Match) -> Result<Plan, ConfigError> {
         let (layout, used): (_, &[&str]) = match self.layout {
             Layout::ConnectRedis => ("connect-redis", &["prefix", "path", "session_index"]),
             Layout::FlaskSession => ("flask-session", &["prefix", "path", "session_index"]),
-            Layout::SpringSession if self.indexed == Some(false) => {
-                ("spring-session", &["namespace", "indexed", "session_index"])
-            }
-            // Its repository keeps one.
-            Layout::SpringSession => ("spring-session", &["namespace", "indexed"]),
-            Layout::Generic => ("generic", &["index", "session"]),
+            Layout::SpringSession => ("spring-session", &["namespace", "indexed", "session_index"]),
+            Layout::Generic => ("generic", &["index", "session", "session_index"]),
         };
         let set = [
             ("prefix", self.prefix.is_some()),
@@ -183,6 +179,14 @@ impl Config {
         ];
         if let Some((key, _)) = set.into_iter().find(|(key, set)| *set && !used.contains(key)) {
             return Err(ConfigError::Stray { key, layout });
+        }
+        let has_one = match self.layout {
+            Layout::ConnectRedis | Layout::FlaskSession => false,
+            Layout::SpringSession => self.indexed != Some(false),
+            Layout::Generic => true,
+        };
+        if self.session_index && has_one && matching == Match::Exact {
+            return Err(ConfigError::Needs { key: "session_index", other: "match: ignore_case" });
         }
         let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
         let need = |value: &Option<String>, key| value.clone().ok_or(ConfigError::Missing { key, layout });

@@ -9,26 +9,36 @@ use super::{
     NO_SESSION,
     client::Client,
     commands::{self, Cursor, PAGE, Redis},
-    layout::Layout,
+    ears::Ears,
+    layout::{self, Layout},
     marks::{self, Marks},
+    scan::session,
     spring,
 };
 use crate::{
-    Capabilities, Downstream, Ending, Finds, Mark, Match, Probe, Result, Session, SessionId, SessionKind, Subject,
-    recent::Recent, subject::Wanted,
+    Capabilities, Downstream, Ending, Finds, Mark, Match, Probe, Result, Session, SessionIndex, Subject,
+    entries::Entries, recent::Recent, subject::Wanted,
 };
 
 pub(super) struct Indexed {
-    client: Client,
-    layout: Layout,
+    pub(super) client: Client,
+    pub(super) layout: Layout,
     matching: Match,
+    /// In which spellings there are indexes, kept beside the store where the configuration says so.
+    pub(super) entries: Option<Entries>,
     recent: Recent,
     marks: Option<Marks>,
 }
 
 impl Indexed {
-    pub(super) fn new(client: Client, layout: Layout, matching: Match, marks: Option<Marks>) -> Self {
-        Self { client, layout, matching, recent: Recent::new(matching), marks }
+    pub(super) fn new(
+        client: Client,
+        layout: Layout,
+        matching: Match,
+        entries: Option<Entries>,
+        marks: Option<Marks>,
+    ) -> Self {
+        Self { client, layout, matching, entries, recent: Recent::new(matching), marks }
     }
 
     /// The keys of the subjects' indexes. An index is found by the exact spelling only, so to ignore case takes a look
@@ -52,6 +62,9 @@ impl Indexed {
             (next, keys) = commands::scan(redis, &pattern, Some("set"), cursor).await?;
             for key in keys {
                 let Some(name) = self.layout.index().gap(&key) else { continue };
+                if let Some(entries) = self.entries.as_ref().filter(|_| !wanted.who(name).is_empty()) {
+                    entries.insert(name, name);
+                }
                 for &subject in wanted.who(name) {
                     let key = self.layout.index().with(name);
                     if !indexes[subject].contains(&key) {
@@ -63,26 +76,32 @@ impl Indexed {
         Ok(indexes)
     }
 
+    /// The keys of those indexes of the subjects that we know of.
+    pub(super) fn spelled(&self, entries: &Entries, subjects: &[&Subject]) -> Vec<Vec<String>> {
+        let wanted = Wanted::new(subjects.iter().copied(), self.matching);
+        let spelled = |(at, subject): (usize, &&Subject)| {
+            let names = entries.of(subject).into_iter().filter(|name| wanted.who(name).contains(&at));
+            names.map(|name| self.layout.index().with(&name)).collect()
+        };
+        subjects.iter().enumerate().map(spelled).collect()
+    }
+
     /// The ids that the indexes have, and those that they had before we took them out.
-    async fn known(&self, redis: &Redis, subjects: &[Subject]) -> Result<Vec<Vec<String>>, RedisError> {
-        let indexes = self.indexes(redis, &subjects.iter().collect::<Vec<_>>()).await?;
+    async fn ids(
+        &self,
+        redis: &Redis,
+        subjects: &[Subject],
+        indexes: &[Vec<String>],
+    ) -> Result<Vec<Vec<String>>, RedisError> {
         let mut known: Vec<Vec<String>> = subjects
             .iter()
             .map(|subject| self.recent.of(subject).iter().map(|id| id.expose().to_owned()).collect())
             .collect();
         let asked: Vec<(usize, &String)> =
             indexes.iter().enumerate().flat_map(|(at, keys)| keys.iter().map(move |key| (at, key))).collect();
-        for page in asked.chunks(PAGE) {
-            let mut commands = Pipeline::with_capacity(page.len());
-            for (_, key) in page {
-                commands.cmd("SMEMBERS").arg(*key);
-            }
-            for ((at, _), members) in page.iter().zip(commands::ask(redis, commands).await?) {
-                let members: Vec<Vec<u8>> = from_redis_value_ref(&members)?;
-                for member in members {
-                    known[*at].push(self.layout.id(&member)?);
-                }
-            }
+        let keys: Vec<&String> = asked.iter().map(|(_, key)| *key).collect();
+        for ((at, _), members) in asked.iter().zip(self.members(redis, &keys).await?) {
+            known[*at].extend(members);
         }
         for ids in &mut known {
             let mut seen = HashSet::new();
@@ -91,8 +110,24 @@ impl Indexed {
         Ok(known)
     }
 
+    /// The ids that each of these indexes has.
+    pub(super) async fn members(&self, redis: &Redis, indexes: &[&String]) -> Result<Vec<Vec<String>>, RedisError> {
+        let mut ids = Vec::with_capacity(indexes.len());
+        for page in indexes.chunks(PAGE) {
+            let mut commands = Pipeline::with_capacity(page.len());
+            for key in page {
+                commands.cmd("SMEMBERS").arg(*key);
+            }
+            for members in commands::ask(redis, commands).await? {
+                let members: Vec<Vec<u8>> = from_redis_value_ref(&members)?;
+                ids.push(members.iter().map(|member| self.layout.id(member)).collect::<Result<_, _>>()?);
+            }
+        }
+        Ok(ids)
+    }
+
     /// An index may name what has expired, or was ended.
-    async fn live(&self, redis: &Redis, ids: &[&String]) -> Result<Vec<bool>, RedisError> {
+    pub(super) async fn live(&self, redis: &Redis, ids: &[&String]) -> Result<Vec<bool>, RedisError> {
         let mut live = Vec::with_capacity(ids.len());
         for page in ids.chunks(PAGE) {
             let mut commands = Pipeline::with_capacity(page.len());
@@ -113,14 +148,18 @@ impl Indexed {
         Ok(live)
     }
 
-    async fn look(&self, redis: &Redis, subjects: &[Subject]) -> Result<Vec<Vec<Session>>, RedisError> {
-        let known = self.known(redis, subjects).await?;
+    pub(super) async fn look(
+        &self,
+        redis: &Redis,
+        subjects: &[Subject],
+        indexes: &[Vec<String>],
+    ) -> Result<Vec<Vec<Session>>, RedisError> {
+        let known = self.ids(redis, subjects, indexes).await?;
         let live = self.live(redis, &known.iter().flatten().collect::<Vec<_>>()).await?;
         let mut live = live.into_iter();
         let sessions = |ids: Vec<String>| {
             let live = ids.into_iter().zip(live.by_ref()).filter(|(_, live)| *live);
-            live.map(|(id, _)| Session { id: SessionId::new(id), kind: SessionKind::Session, auth_time: None })
-                .collect()
+            live.map(|(id, _)| session(&id)).collect()
         };
         Ok(known.into_iter().map(sessions).collect())
     }
@@ -128,7 +167,11 @@ impl Indexed {
     /// First the sessions themselves; then what leads to them.
     async fn finish(&self, redis: &Redis, endings: &[Ending<'_>]) -> Result<Vec<u64>, RedisError> {
         let subjects: Vec<&Subject> = endings.iter().map(|ending| ending.subject).collect();
-        let indexes = self.indexes(redis, &subjects).await?;
+        let indexes = match &self.entries {
+            // What was found is among them. What is left in one of another spelling leads to nothing.
+            Some(entries) => self.spelled(entries, &subjects),
+            None => self.indexes(redis, &subjects).await?,
+        };
         let mut ended = Vec::with_capacity(endings.len());
         for (ending, indexes) in endings.iter().zip(&indexes) {
             let mut count = 0;
@@ -214,7 +257,13 @@ impl Downstream for Indexed {
         if subjects.iter().all(|subject| subject.names().next().is_none()) {
             return Ok(vec![Vec::new(); subjects.len()]);
         }
-        self.client.run(|redis| async move { self.look(&redis, subjects).await }).await
+        let wanted = &subjects.iter().collect::<Vec<_>>();
+        self.client
+            .run(|redis| async move {
+                let indexes = self.indexes(&redis, wanted).await?;
+                self.look(&redis, subjects, &indexes).await
+            })
+            .await
     }
 
     async fn end(&self, endings: &[Ending<'_>]) -> Result<Vec<u64>> {
@@ -234,6 +283,14 @@ impl Downstream for Indexed {
 
     async fn probe(&self) -> Result<Probe> {
         let note = self.client.run(|redis| async move { self.rehearse(&redis).await }).await?;
-        Ok(Probe { store: self.client.product().await?, notes: note.into_iter().collect() })
+        let mut notes: Vec<String> = note.into_iter().collect();
+        if self.entries.is_some() {
+            notes.extend(Ears::new(&self.client.servers, layout::WRITTEN).probe().await?);
+        }
+        Ok(Probe { store: self.client.product().await?, notes })
+    }
+
+    fn index(&self) -> Option<&dyn SessionIndex> {
+        self.entries.is_some().then_some(self)
     }
 }

@@ -2,7 +2,10 @@
 
 use ::redis::RedisError;
 
-use super::{java, mapping::Template, spring};
+use super::{ears::Written, java, mapping::Template, spring};
+
+/// By what event a session comes into an index.
+pub(super) const WRITTEN: Written = Written { event: "sadd", letter: 's' };
 
 pub(super) enum Layout {
     Generic { index: Template, session: Template },

@@ -1,4 +1,5 @@
-//! The session index of a store in Redis, by what a written key says: in a store that has none by user, whose session it is.
+//! The session index of a store in Redis, by what a written key says: in a store that has none by user, whose session it is; in one that
+//! has, in which spelling there is a user.
 
 use std::{collections::BTreeSet, convert::Infallible};
 
@@ -10,6 +11,8 @@ use uuid::Uuid;
 use super::{
     commands::{PAGE, Redis},
     follow::{Followed, Keys, follow},
+    indexed::Indexed,
+    layout,
     scan::{Finding, Scan, Seen, session},
     servers::Servers,
 };
@@ -67,6 +70,67 @@ impl SessionIndex for Scan {
                 Ok(found.sessions)
             })
             .await
+    }
+
+    async fn follow(&self, appeared: &UnboundedSender<Appeared>) -> Result<Infallible> {
+        follow(self, appeared).await
+    }
+
+    fn watch(&self, who: Uuid, subject: Option<&Subject>) {
+        self.entries().watch(who, subject);
+    }
+
+    fn state(&self) -> IndexState {
+        self.entries().state()
+    }
+}
+
+impl Followed for Indexed {
+    fn servers(&self) -> &Servers {
+        &self.client.servers
+    }
+
+    fn entries(&self) -> &Entries {
+        self.entries.as_ref().expect("`index` hands out what has entries")
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        Keys { template: self.layout.index(), kind: Some("set"), written: layout::WRITTEN }
+    }
+
+    async fn learn(
+        &self,
+        redis: &Redis,
+        keys: &[Vec<u8>],
+        appeared: &UnboundedSender<Appeared>,
+    ) -> Result<(), RedisError> {
+        let (mut watchers, mut indexes) = (Vec::new(), Vec::new());
+        for name in keys.iter().filter_map(|key| self.layout.index().gap(key)) {
+            let who = self.entries().insert(name, name);
+            if !who.is_empty() {
+                watchers.push(who);
+                indexes.push(self.layout.index().with(name));
+            }
+        }
+        // The name says whose index it is: what is in it matters only where somebody is watched.
+        let ids = self.members(redis, &indexes.iter().collect::<Vec<_>>()).await?;
+        let live = self.live(redis, &ids.iter().flatten().collect::<Vec<_>>()).await?;
+        let found = watchers.iter().zip(&ids).flat_map(|(who, ids)| ids.iter().map(move |id| (who, id)));
+        for ((who, id), _) in found.zip(live).filter(|(_, live)| *live) {
+            for &who in who {
+                // Nobody listens any more when the process ends.
+                drop(appeared.send(Appeared { who, session: session(id) }));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionIndex for Indexed {
+    async fn known(&self, subjects: &[Subject]) -> Result<Vec<Vec<Session>>> {
+        let indexes = &self.spelled(self.entries(), &subjects.iter().collect::<Vec<_>>());
+        self.client.run(|redis| async move { self.look(&redis, subjects, indexes).await }).await
     }
 
     async fn follow(&self, appeared: &UnboundedSender<Appeared>) -> Result<Infallible> {

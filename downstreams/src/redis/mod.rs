@@ -37,7 +37,7 @@ const NO_SESSION: &str = "leaver:probe";
 
 /// The adapter, not yet connected.
 pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, ConfigError> {
-    let plan = config.plan()?;
+    let plan = config.plan(matching)?;
     let entries = config.session_index.then(|| Entries::new(matching));
     let marks = config.marks(matching)?;
     let client = Client::of(config.url.expose(), config.tls.as_ref(), config.timeout, config.lookup()?)?;
@@ -54,11 +54,15 @@ pub fn build(config: &Config, matching: Match) -> Result<Arc<dyn Downstream>, Co
             let key = spring::Keys::of(&namespace).session;
             Arc::new(Scan { client, key, format: Format::Spring, matching, entries, marks })
         }
-        Plan::SpringIndexed { namespace } => {
-            Arc::new(Indexed::new(client, layout::Layout::Spring(spring::Keys::of(&namespace)), matching, marks))
-        }
+        Plan::SpringIndexed { namespace } => Arc::new(Indexed::new(
+            client,
+            layout::Layout::Spring(spring::Keys::of(&namespace)),
+            matching,
+            entries,
+            marks,
+        )),
         Plan::Generic { index, session } => {
-            Arc::new(Indexed::new(client, layout::Layout::Generic { index, session }, matching, marks))
+            Arc::new(Indexed::new(client, layout::Layout::Generic { index, session }, matching, entries, marks))
         }
     })
 }

@@ -136,6 +136,8 @@ fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
         let built = serde_json::from_str::<crate::Config>(&json).unwrap().build(Match::Exact);
         built.err().map(|error| error.to_string()).unwrap_or_default()
     };
+    let generic = r#"{"type":"redis","url":"redis://h","layout":"generic","index":"u:{subject}","session":"s:{id}","session_index":true}"#;
+    assert!(serde_json::from_str::<crate::Config>(generic).unwrap().build(Match::IgnoreCase).is_ok());
     for (layout, more, said) in [
         ("connect-redis", "", "layout connect-redis needs `path`"),
         (
@@ -162,11 +164,7 @@ fn a_layout_says_what_it_lacks_and_what_it_has_no_use_for() {
         ("flask-session", r#","master":"m","cluster":[]"#, "`cluster` and `master` exclude each other: remove one"),
         ("flask-session", r#","master":"m","session_index":true"#, ""),
         ("spring-session", r#","indexed":false,"session_index":true"#, ""),
-        (
-            "spring-session",
-            r#","session_index":true"#,
-            "layout spring-session has no use for `session_index`: remove it",
-        ),
+        ("spring-session", r#","session_index":true"#, "`session_index` says nothing without `match: ignore_case`"),
         ("flask-session", r#","cluster":[],"session_index":true"#, ""),
         ("flask-session", r#","tls":{"ca":"/x"}"#, "`url` has to begin with rediss://, as there is `tls`"),
     ] {

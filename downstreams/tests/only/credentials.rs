@@ -132,7 +132,7 @@ async fn a_right_that_is_missing_is_named_and_a_statement_that_does_not_fit_too(
 fn keys_that_say_nothing_or_are_missing_are_refused_before_any_connection() {
     let refused = |config: Value| {
         let config = serde_json::from_value::<downstreams::Config>(config).unwrap();
-        assert_eq!(config.check().is_err(), config.build(Match::Exact).is_err());
+        assert_eq!(config.check(Match::Exact).is_err(), config.build(Match::Exact).is_err());
         config.build(Match::Exact).err().unwrap().to_string()
     };
     let with = |key: &str, value: Value| {

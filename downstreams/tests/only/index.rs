@@ -1,6 +1,6 @@
 //! The session index: it is quick, it is told what appears, and nothing is believed because of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use downstreams::{Appeared, Downstream, Error, Match, Subject};
 use redis::cmd;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
+    time::timeout,
 };
 use uuid::Uuid;
 
@@ -26,6 +27,11 @@ fn config(port: u16) -> Value {
 
 fn adapter(port: u16) -> Arc<dyn Downstream> {
     build(config(port), json!({}), Match::Exact)
+}
+
+/// What the index tells of next.
+pub async fn appeared(told: &mut UnboundedReceiver<Appeared>) -> Appeared {
+    timeout(Duration::from_secs(60), told.recv()).await.expect("it tells of nothing").unwrap()
 }
 
 /// Follows until the store breaks off, and then says why.
@@ -101,8 +107,8 @@ async fn whoever_is_watched_is_told_of_at_once() {
     adapter.index().unwrap().watch(ana, Some(&Subject::new(["ana"])));
     sign_in(&server, "bob", "one").await;
     sign_in(&server, "ana", "two").await;
-    let appeared = told.recv().await.unwrap();
-    assert_eq!((appeared.who, appeared.session.id.expose()), (ana, "two"));
+    let seen = appeared(&mut told).await;
+    assert_eq!((seen.who, seen.session.id.expose()), (ana, "two"));
     adapter.index().unwrap().watch(ana, None);
     sign_in(&server, "ana", "three").await;
     knows(&adapter, "ana", &["three", "two"]).await;

@@ -11,6 +11,7 @@ mod laravel;
 mod recheck;
 mod redis;
 mod servers;
+mod spelled;
 mod spring;
 mod spring_jdbc;
 mod sql;

@@ -45,8 +45,8 @@ impl Store for Generic {
 
     async fn sign_in(&self, user: &str) -> String {
         let id = unique();
-        self.keys.run::<()>(redis::cmd("SADD").arg(self.index(user)).arg(&id)).await;
         self.write_back(&id, user).await;
+        self.keys.run::<()>(redis::cmd("SADD").arg(self.index(user)).arg(&id)).await;
         id
     }
 

@@ -97,7 +97,9 @@ fn downstreams(config: &Config, root: &Node, text: &Text<'_>, report: &mut Repor
                 super::outward::told(config, node, written, report);
             }
         }
-        if let Some(Err(error)) = config.downstreams.get(&entry.key).map(|downstream| downstream.adapter.check()) {
+        if let Some(Err(error)) =
+            config.downstreams.get(&entry.key).map(|downstream| downstream.adapter.check(downstream.compare))
+        {
             use downstreams::ConfigError::{Missing, Stray};
             let written = entry.node.at(&["adapter", "layout"]).and_then(Node::text);
             // An unknown layout has been reported, and another one stands in for it.
