@@ -214,6 +214,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn of(entries: &Entries, user: &str) -> Vec<String> {
@@ -244,11 +246,12 @@ mod tests {
         entries.begin_walk();
         entries.insert("ana", "stays");
         entries.insert("ana", "told of meanwhile");
-        entries.end_walk(SystemTime::now());
+        let walked_at = SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+        entries.end_walk(walked_at);
         assert_eq!(of(&entries, "ana"), ["stays", "told of meanwhile"]);
         assert_eq!(of(&entries, "bob"), Vec::<String>::new());
         assert_eq!(entries.state().sessions, 2);
-        assert!(entries.state().walked_at.is_some());
+        assert_eq!(entries.state().walked_at, Some(walked_at), "when the walk says that it was");
     }
 
     #[test]
