@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use lifecycle::{Class, Cutoff, SubjectKind};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -29,6 +30,7 @@ pub(crate) fn write(cutoff: &Cutoff) -> Value {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting<'a> {
     pub revocation: Uuid,
+    pub at: DateTime<Utc>,
     pub class: Class,
     pub downstreams: &'a [String],
 }
@@ -164,9 +166,11 @@ impl<'a> Joins<'a> {
             return Ok(());
         }
         let (mut wanted, mut revisions, mut waiting, mut classes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut since: Vec<Option<DateTime<Utc>>> = Vec::new();
         for (subject, downstream) in &places {
             let joined = &self.0[subject];
             let first = joined.waiting.iter().filter(|w| w.downstreams.contains(downstream));
+            since.push(first.clone().map(|w| w.at).min());
             let first: Vec<String> = first.map(|w| w.revocation.to_string()).collect();
             let class = joined.waiting.iter().map(|w| w.class).min().unwrap_or(Class::Prompt);
             wanted.push(write(&in_force(&joined.scopes, downstream)));
@@ -177,10 +181,11 @@ impl<'a> Joins<'a> {
         }
         let (subjects, downstreams): (Vec<Uuid>, Vec<String>) = places.into_iter().unzip();
         sqlx::query!(
-            "INSERT INTO working.deliveries AS d (subject_id, downstream, wanted, revision, waiting, class, due_at)
-             SELECT n.subject, n.downstream, n.wanted, n.revision, n.waiting::uuid[], n.class, clock_timestamp()
-             FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::int8[], $5::text[], $6::int2[])
-                 AS n(subject, downstream, wanted, revision, waiting, class)
+            "INSERT INTO working.deliveries AS d (subject_id, downstream, wanted, revision, waiting, class, due_at, owed_since)
+             SELECT n.subject, n.downstream, n.wanted, n.revision, n.waiting::uuid[], n.class, clock_timestamp(),
+                    coalesce(n.since, clock_timestamp())
+             FROM UNNEST($1::uuid[], $2::text[], $3::jsonb[], $4::int8[], $5::text[], $6::int2[], $7::timestamptz[])
+                 AS n(subject, downstream, wanted, revision, waiting, class, since)
              ON CONFLICT (subject_id, downstream) DO UPDATE SET
                  wanted = excluded.wanted,
                  revision = excluded.revision,
@@ -190,14 +195,17 @@ impl<'a> Joins<'a> {
                  turn = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.turn ELSE d.turn + 1 END,
                  attempts = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.attempts ELSE 0 END,
                  due_at = CASE WHEN d.wanted = excluded.wanted AND cardinality(excluded.waiting) = 0 THEN d.due_at
-                               ELSE clock_timestamp() END
+                               ELSE clock_timestamp() END,
+                 owed_since = CASE WHEN d.wanted <> d.delivered OR cardinality(d.waiting) > 0
+                                   THEN least(d.owed_since, excluded.owed_since) ELSE excluded.owed_since END
              WHERE d.revision <> excluded.revision OR cardinality(excluded.waiting) > 0",
             &subjects,
             &downstreams,
             &wanted,
             &revisions,
             &waiting,
-            &classes
+            &classes,
+            &since as &[Option<DateTime<Utc>>]
         )
         .execute(tx)
         .await?;

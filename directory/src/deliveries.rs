@@ -317,6 +317,11 @@ impl Directory {
                  sweeps_done = n.sweeps,
                  applied_at = CASE WHEN n.first OR d.applied_at IS NULL THEN n.applied_at ELSE d.applied_at END,
                  due_at = CASE WHEN d.turn = n.turn THEN n.due_at ELSE clock_timestamp() END,
+                 owed_since = CASE WHEN NOT n.first THEN d.owed_since
+                                   WHEN NOT d.waiting <@ n.revocations
+                                   THEN (SELECT min(v.at) FROM UNNEST(d.waiting) AS w JOIN ledger.revocations v ON v.id = w
+                                         WHERE w <> ALL(n.revocations))
+                                   WHEN d.wanted <> n.delivered THEN clock_timestamp() ELSE d.owed_since END,
                  lease = NULL, leased_until = NULL, attempts = 0, last_error = NULL, stuck_since = NULL
              FROM (SELECT u.*, ARRAY(SELECT r::uuid FROM jsonb_array_elements_text(u.ids) AS r) AS revocations
                    FROM UNNEST($2::uuid[], $3::int8[], $4::jsonb[], $5::bool[], $6::jsonb[], $7::bool[], $8::int4[],

@@ -6,7 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use lifecycle::receipt::{self, Concerning, Receipt, ReceiptState, ReceiptType};
 use lifecycle::{Action, IdentityView, SubjectKind};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::receipts::{self, Note};
@@ -77,8 +79,8 @@ pub(crate) async fn begin<'a>(
         return Ok(());
     }
     sqlx::query!(
-        "INSERT INTO ledger.errands (decision, action, downstream, revocation, subject_id, class)
-         SELECT coalesce(e.event_id, v.id), n.action, n.downstream, v.id, v.subject_id, v.class
+        "INSERT INTO ledger.errands (decision, action, downstream, revocation, subject_id, class, at)
+         SELECT coalesce(e.event_id, v.id), n.action, n.downstream, v.id, v.subject_id, v.class, v.at
          FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS n(revocation, action, downstream)
          JOIN ledger.revocations v ON v.id = n.revocation LEFT JOIN ledger.events e ON e.id = v.event
          ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING",
@@ -184,9 +186,7 @@ impl Directory {
             Reply::Applied { applied_at, again_at, .. } => (Some(*applied_at), None, None, Some(*again_at), None),
         };
         let number = |of: u32| i32::try_from(of).unwrap_or(i32::MAX);
-        let mut tx = self.begin().await?;
-        let before = standing(&mut tx, downstream, errand).await?;
-        let done = sqlx::query!(
+        let change = sqlx::query!(
             "UPDATE ledger.errands SET state = $5, found = found + $6, ended = ended + $7,
                  applied_at = coalesce(applied_at, $8), verified_at = $9, handed_over_at = $10, due_at = $11, note = $12,
                  attempts = 0, last_error = NULL, stuck_since = NULL, lease = NULL, leased_until = NULL
@@ -203,15 +203,8 @@ impl Directory {
             handed_over,
             due,
             note
-        )
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 1 {
-            self.tell_errand(&mut tx, downstream, errand, before).await?;
-        }
-        tx.commit().await?;
-        self.wake.progress.ring();
-        Ok(())
+        );
+        self.change_errand(downstream, errand, change).await
     }
 
     /// Records that it was not done: it stays owed, to be tried again at `due_at`. `stuck`: trying again alone will not help.
@@ -223,9 +216,7 @@ impl Directory {
         error: &str,
         stuck: bool,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        let before = standing(&mut tx, downstream, errand).await?;
-        let done = sqlx::query!(
+        let change = sqlx::query!(
             "UPDATE ledger.errands SET due_at = $5, attempts = attempts + 1, last_error = $6, lease = NULL, leased_until = NULL,
                  state = CASE WHEN $7 THEN 'stuck' ELSE state END,
                  stuck_since = CASE WHEN $7 THEN coalesce(stuck_since, clock_timestamp()) ELSE stuck_since END
@@ -237,10 +228,20 @@ impl Directory {
             due_at,
             error,
             stuck
-        )
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 1 {
+        );
+        self.change_errand(downstream, errand, change).await
+    }
+
+    /// Carries out a change of the errand, if we still have the lease, and tells of it.
+    async fn change_errand(
+        &self,
+        downstream: &str,
+        errand: &Errand,
+        change: Query<'_, Postgres, PgArguments>,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let before = standing(&mut tx, downstream, errand).await?;
+        if change.execute(&mut *tx).await?.rows_affected() == 1 {
             self.tell_errand(&mut tx, downstream, errand, before).await?;
         }
         tx.commit().await?;

@@ -60,27 +60,41 @@ impl Directory {
         limit: i64,
     ) -> Result<Vec<OwedRow>> {
         let (after_at, after_id) = after.unzip();
+        // Each part goes along an index of its own, as far as the page reaches.
         Ok(sqlx::query_as!(
             OwedRow,
-            r#"SELECT o.id AS "id!", o.subject_id AS "subject!", coalesce(s.kind, 'identity') AS "kind!",
+            r#"WITH deliveries AS NOT MATERIALIZED (
+                   SELECT md5(subject_id::text || ' ' || downstream)::uuid AS id, subject_id, downstream, NULL::text AS action,
+                          attempts, due_at, leased_until, last_error, stuck_since,
+                          CASE WHEN wanted = delivered AND cardinality(waiting) = 0 THEN stuck_since
+                               ELSE coalesce(owed_since, due_at, 'epoch') END AS since
+                   FROM working.deliveries WHERE wanted <> delivered OR cardinality(waiting) > 0 OR stuck_since IS NOT NULL
+               ), errands AS NOT MATERIALIZED (
+                   SELECT md5(decision::text || ' ' || action || ' ' || downstream)::uuid AS id, subject_id, downstream, action,
+                          attempts, due_at, leased_until, last_error, stuck_since, at AS since
+                   FROM ledger.errands WHERE due_at IS NOT NULL
+               )
+               SELECT o.id AS "id!", o.subject_id AS "subject!", coalesce(s.kind, 'identity') AS "kind!",
                       i.user_name AS "user_name?", o.downstream AS "downstream!", o.action,
                       CASE WHEN o.stuck_since IS NULL THEN 'owed' ELSE 'stuck' END AS "state!", o.since AS "since!",
                       o.attempts AS "attempts!", greatest(o.due_at, o.leased_until) AS next_try, o.last_error, o.stuck_since
-               FROM (SELECT md5(d.subject_id::text || ' ' || d.downstream)::uuid AS id, d.subject_id, d.downstream,
-                            NULL::text AS action, d.attempts, d.due_at, d.leased_until, d.last_error, d.stuck_since,
-                            coalesce((SELECT min(v.at) FROM ledger.revocations v WHERE v.id = ANY(d.waiting)),
-                                     CASE WHEN d.wanted = d.delivered THEN d.stuck_since END,
-                                     (SELECT c.changed_at FROM ledger.cutoff_subjects c WHERE c.subject_id = d.subject_id),
-                                     d.stuck_since) AS since
-                     FROM working.deliveries d
-                     WHERE d.wanted <> d.delivered OR cardinality(d.waiting) > 0 OR d.stuck_since IS NOT NULL
+               FROM ((SELECT * FROM deliveries WHERE NOT $1 AND ($4::uuid IS NULL OR id = $4)
+                        AND (since, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
+                      ORDER BY since, id LIMIT $5)
                      UNION ALL
-                     SELECT md5(e.decision::text || ' ' || e.action || ' ' || e.downstream)::uuid, e.subject_id, e.downstream,
-                            e.action, e.attempts, e.due_at, e.leased_until, e.last_error, e.stuck_since, v.at
-                     FROM ledger.errands e JOIN ledger.revocations v ON v.id = e.revocation WHERE e.due_at IS NOT NULL) o
+                     (SELECT * FROM deliveries WHERE $1 AND stuck_since IS NOT NULL
+                        AND (since, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
+                      ORDER BY since, id LIMIT $5)
+                     UNION ALL
+                     (SELECT * FROM errands WHERE NOT $1 AND ($4::uuid IS NULL OR id = $4)
+                        AND (since, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
+                      ORDER BY since, id LIMIT $5)
+                     UNION ALL
+                     (SELECT * FROM errands WHERE $1 AND stuck_since IS NOT NULL
+                        AND (since, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3::uuid, '00000000-0000-0000-0000-000000000000'))
+                      ORDER BY since, id LIMIT $5)) o
                LEFT JOIN ledger.cutoff_subjects s ON s.subject_id = o.subject_id
                LEFT JOIN directory.identities i ON i.id = o.subject_id
-               WHERE (NOT $1 OR o.stuck_since IS NOT NULL) AND ($2::timestamptz IS NULL OR (o.since, o.id) > ($2, $3)) AND ($4::uuid IS NULL OR o.id = $4)
                ORDER BY o.since, o.id LIMIT $5"#,
             stuck,
             after_at,

@@ -50,10 +50,11 @@ impl Directory {
             let waiting = unanswered(&mut tx, row.subject, &row.downstream).await?;
             let wanted = write(&in_force(&scopes, &row.downstream));
             let done = sqlx::query!(
-                "INSERT INTO working.deliveries AS d (subject_id, downstream, wanted, revision, waiting, class, due_at)
-                 VALUES ($1, $2, $3, $4, $5::uuid[], 2, clock_timestamp())
+                "INSERT INTO working.deliveries AS d (subject_id, downstream, wanted, revision, waiting, class, due_at, owed_since)
+                 VALUES ($1, $2, $3, $4, $5::uuid[], 2, clock_timestamp(),
+                     coalesce((SELECT min(at) FROM ledger.revocations WHERE id = ANY($5)), clock_timestamp()))
                  ON CONFLICT (subject_id, downstream) DO UPDATE SET wanted = excluded.wanted, revision = excluded.revision,
-                     waiting = excluded.waiting, turn = d.turn + 1, due_at = clock_timestamp()
+                     waiting = excluded.waiting, turn = d.turn + 1, due_at = clock_timestamp(), owed_since = excluded.owed_since
                  WHERE d.revision < excluded.revision",
                 row.subject,
                 row.downstream,

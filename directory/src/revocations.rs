@@ -41,7 +41,7 @@ pub(crate) struct Revocation<'a> {
 impl<'a> Revocation<'a> {
     /// As it waits at the downstreams that can do something about it.
     pub fn waiting(&self) -> Waiting<'a> {
-        Waiting { revocation: self.id, class: self.class, downstreams: &self.ordered.downstreams }
+        Waiting { revocation: self.id, at: self.at, class: self.class, downstreams: &self.ordered.downstreams }
     }
 }
 

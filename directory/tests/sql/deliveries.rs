@@ -19,7 +19,7 @@ async fn lease(world: &World) -> Vec<Leased> {
 }
 
 /// What a quiet pass over this lease would say.
-fn answer(leased: &Leased, outcome: Outcome) -> Answer {
+pub fn answer(leased: &Leased, outcome: Outcome) -> Answer {
     let now = Utc::now();
     Answer {
         subject: leased.subject,

@@ -13,6 +13,7 @@ mod database;
 mod dates;
 mod decided;
 mod deliveries;
+mod errands;
 mod fan_outs;
 mod group_plans;
 mod groups;
