@@ -68,11 +68,15 @@ pub struct Applied {
 /// The largest number of subjects in one transaction.
 pub const CHUNK: usize = 1_000;
 
+/// The same for a page of a run, which few wait for: whoever comes by SCIM meanwhile waits for a processor, for the log to be
+/// written and, if new, for values that the page is about, and the longer the transaction the longer.
+const PAGE_CHUNK: usize = 250;
+
 impl Directory {
     /// Applies a page of a run in chunks, each one transaction. Creates and updates count; what would end access waits.
     pub async fn apply_page(&self, cause: &Cause, page: &Page<'_>) -> Result<Applied> {
         let mut total = Applied::default();
-        for chunk in page.accounts.chunks(CHUNK) {
+        for chunk in page.accounts.chunks(PAGE_CHUNK) {
             let applied = self.retrying(|| self.apply_chunk(cause, page, chunk).boxed()).await?;
             if applied.events > 0 {
                 self.wake.pending.ring();

@@ -98,20 +98,38 @@ async fn ensure(
     cause: &Cause,
     names: &BTreeSet<&String>,
 ) -> Result<BTreeMap<String, GroupView>> {
-    let names: Vec<String> = names.iter().map(|n| (*n).clone()).collect();
-    let named: Vec<GroupFacts> = names.iter().map(|name| nothing_but(name)).collect();
-    create_groups(tx, directory, cause, &named.iter().collect::<Vec<_>>()).await?;
-    return_vanished(tx, directory, cause, &names).await?;
-    let all = sqlx::query!(
-        "SELECT id, native_id, display_name, privileged FROM directory.groups WHERE source = $1 AND native_id = ANY($2)",
-        cause.source(),
-        &names
+    // Nearly all of them are there, as far as they have been read of the source.
+    let mut names: Vec<String> = names.iter().map(|n| (*n).clone()).collect();
+    let mut groups = named(tx, cause.source(), &names).await?;
+    names.retain(|name| !groups.contains_key(name));
+    if !names.is_empty() {
+        let new: Vec<GroupFacts> = names.iter().map(|name| nothing_but(name)).collect();
+        create_groups(tx, directory, cause, &new.iter().collect::<Vec<_>>()).await?;
+        groups.extend(named(tx, cause.source(), &names).await?);
+    }
+    let vanished: Vec<String> = groups.iter().filter(|(_, (_, gone))| *gone).map(|(name, _)| name.clone()).collect();
+    if !vanished.is_empty() {
+        return_vanished(tx, directory, cause, &vanished).await?;
+    }
+    Ok(groups.into_iter().map(|(name, (view, _))| (name, view)).collect())
+}
+
+/// Those of these groups that are there, and whether each has vanished.
+async fn named(tx: &mut PgConnection, source: &str, names: &[String]) -> Result<BTreeMap<String, (GroupView, bool)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, native_id, display_name, privileged, coalesce(tombstone = 'out_of_scope', false) AS "vanished!"
+           FROM directory.groups WHERE source = $1 AND native_id = ANY($2)"#,
+        source,
+        names
     )
     .fetch_all(tx)
     .await?;
-    Ok(all
+    Ok(rows
         .into_iter()
-        .map(|g| (g.native_id, GroupView { id: g.id, name: g.display_name, privileged: g.privileged }))
+        .map(|g| {
+            let view = GroupView { id: g.id, name: g.display_name, privileged: g.privileged };
+            (g.native_id, (view, g.vanished))
+        })
         .collect())
 }
 
