@@ -27,7 +27,7 @@ pub(crate) struct Reading {
     pub groups: Vec<GroupFacts>,
     /// Of a snapshot.
     pub roll: Option<Roll>,
-    /// How many had access before anything of it was applied; not counted where nothing was to be.
+    /// How many had access before anything of it was applied; counted of a snapshot only.
     pub active: Option<u64>,
 }
 
@@ -137,15 +137,11 @@ impl SyncWorker {
         reading.rows += (accounts.len() + seen_only.len()) as u64;
         if coverage == Coverage::Snapshot {
             reading.unchanged += self.call_roll(name, &mut reading.roll, &mut accounts, &seen_only).await?;
+            if reading.active.is_none() {
+                reading.active = Some(self.directory.active_at(name).await?);
+            }
         }
-        let nothing_new = matches!(coverage, Coverage::Since { .. }) && accounts.is_empty();
         reading.coverage = coverage;
-        if nothing_new {
-            return Ok(());
-        }
-        if reading.active.is_none() {
-            reading.active = Some(self.directory.active_at(name).await?);
-        }
         self.write(name, &accounts, &deleted, steps).await
     }
 

@@ -142,18 +142,18 @@ impl SyncWorker {
             Coverage::Snapshot | Coverage::Since { .. } => self.directory.waiting_counts(name).await?,
             Coverage::Delta => self.directory.waiting_unplanned(name).await?,
         };
-        let active = match active {
-            Some(active) => active,
-            None if waiting.dangerous() == 0 => 0,
-            None => self.directory.active_at(name).await?,
-        };
         report.counts = Counts { create: total.created, update: total.updated, ..waiting };
         // Nor does the number of its rows tell how many there are.
         let rows = match row.as_ref().and_then(|r| r.rows_applied).filter(|_| delta) {
             Some(applied) => applied.unsigned_abs(),
             None => rows,
         };
-        let reasons = judge(source, row.as_ref(), waiting, active, rows);
+        let mut reasons = judge(source, row.as_ref(), waiting, active.unwrap_or_default(), rows);
+        if active.is_none() && !reasons.is_empty() {
+            // Fewer than the brake holds of anybody need no count of everybody. Whoever came with this run is no reason to let more go.
+            let active = self.directory.active_at(name).await?.saturating_sub(total.created);
+            reasons = judge(source, row.as_ref(), waiting, active, rows);
+        }
         report.reasons = reasons.iter().map(ToString::to_string).collect();
         let held = !reasons.is_empty();
         let class = Class::of_plan(usize::try_from(waiting.dangerous()).unwrap_or(usize::MAX));

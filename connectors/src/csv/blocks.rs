@@ -19,6 +19,9 @@ pub(super) struct Block {
     pub known: Option<usize>,
 }
 
+/// The beginning of a SHA-256 of what a row says.
+pub(super) type RowDigest = [u8; 16];
+
 /// What a block says, wherever it stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Content {
@@ -29,6 +32,8 @@ pub(super) struct Content {
     /// Blank ones before and between them included.
     pub numbers: u64,
     digest: [u8; 32],
+    /// Of each row.
+    pub row_digests: Vec<RowDigest>,
     /// Whom its rows are about, each name ended by a NUL, which no file contains.
     names: String,
 }
@@ -54,6 +59,7 @@ pub(super) struct Growing {
     pub rows: u64,
     pub numbers: u64,
     hash: Sha256,
+    row_digests: Vec<RowDigest>,
     names: String,
 }
 
@@ -61,6 +67,9 @@ impl Growing {
     /// A row of these bytes, about `name`.
     pub fn push(&mut self, bytes: &[u8], name: &str) {
         self.hash.update(bytes);
+        let mut digest = RowDigest::default();
+        digest.copy_from_slice(&Sha256::digest(bytes)[..size_of::<RowDigest>()]);
+        self.row_digests.push(digest);
         self.length += bytes.len();
         self.rows += 1;
         self.names.push_str(name);
@@ -68,9 +77,10 @@ impl Growing {
     }
 
     pub fn ended(self) -> Content {
-        let Self { length, rows, numbers, hash, mut names } = self;
+        let Self { length, rows, numbers, hash, mut row_digests, mut names } = self;
         names.shrink_to_fit();
-        Content { length, rows, numbers, digest: hash.finalize().into(), names }
+        row_digests.shrink_to_fit();
+        Content { length, rows, numbers, digest: hash.finalize().into(), row_digests, names }
     }
 }
 
@@ -111,7 +121,7 @@ impl<'a> Known<'a> {
     pub fn is_in_twice(&self, blocks: &[Block]) -> bool {
         let mut new = fresh(blocks);
         // Nobody was in that file twice, so whoever was in what is gone from it is in nothing that is left.
-        for name in self.left_out(blocks) {
+        for name in self.left_out(blocks).flat_map(|(_, content)| content.names()) {
             new.remove(name);
         }
         let kept = blocks.iter().filter(|block| block.known.is_some());
@@ -121,14 +131,24 @@ impl<'a> Known<'a> {
     /// Who was in that file and is not in `blocks`.
     pub fn gone(&self, blocks: &[Block]) -> Vec<String> {
         let new = fresh(blocks);
-        self.left_out(blocks).filter(|name| !new.contains(name)).map(str::to_owned).collect()
+        let before = self.left_out(blocks).flat_map(|(_, content)| content.names());
+        before.filter(|name| !new.contains(name)).map(str::to_owned).collect()
     }
 
-    /// Whoever was in a block that is not among `blocks`.
-    fn left_out(&self, blocks: &[Block]) -> impl Iterator<Item = &'a str> {
+    /// What was said and understood in a block that is not in `layout`. Where it is said again under the same header it is nothing new.
+    pub fn said(&self, layout: &Layout) -> HashSet<RowDigest> {
+        if !self.has_header(&layout.header.names) {
+            return HashSet::new();
+        }
+        let understood = self.left_out(&layout.blocks).filter(|(at, _)| self.understood[*at]);
+        understood.flat_map(|(_, content)| content.row_digests.iter().copied()).collect()
+    }
+
+    /// The blocks that are not among `blocks`.
+    fn left_out(&self, blocks: &[Block]) -> impl Iterator<Item = (usize, &'a Content)> {
         let kept: HashSet<usize> = blocks.iter().filter_map(|block| block.known).collect();
-        let old = self.layout.blocks.iter().enumerate();
-        old.filter(move |(at, _)| !kept.contains(at)).flat_map(|(_, block)| block.content.names())
+        let old = self.layout.blocks.iter().enumerate().filter(move |(at, _)| !kept.contains(at));
+        old.map(|(at, block)| (at, &*block.content))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads the file when, and only when, nobody is writing it.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io,
     os::unix::fs::{FileExt, MetadataExt},
@@ -13,7 +14,7 @@ use chrono_tz::Tz;
 use serde::Deserialize;
 
 use super::{
-    blocks::Known,
+    blocks::{Known, RowDigest},
     config::Config,
     fault::Unready,
     mapping::People,
@@ -81,17 +82,18 @@ pub(super) async fn again(config: &Config, known: &Verified) -> Result<Option<Sy
     Ok(Some(stamp.modified))
 }
 
-/// Reads some blocks of a file that was verified, and says of each whether all of it was understood. It must still be the same file,
-/// also afterwards.
+/// Reads some blocks of a file that was verified, but for rows that were `said` before, and tells of each whether all of it was
+/// understood. It must still be the same file, also afterwards.
 pub(super) async fn page(
     config: &Config,
     zone: Tz,
     verified: &Arc<Verified>,
+    said: &Arc<HashSet<RowDigest>>,
     blocks: &[usize],
 ) -> Result<(People, Vec<bool>), Error> {
     let path = &config.path;
-    let (wanted, whole, blocks) = (config.clone(), Arc::clone(verified), blocks.to_vec());
-    let people = aside(move || some(&wanted, zone, &whole.layout, &blocks)).await?.map_err(unreadable(path))?;
+    let (wanted, whole, said, blocks) = (config.clone(), Arc::clone(verified), Arc::clone(said), blocks.to_vec());
+    let people = aside(move || some(&wanted, zone, &whole.layout, &said, &blocks)).await?.map_err(unreadable(path))?;
     match people {
         Some(read) if Stamp::of(path).await? == verified.stamp => Ok(read),
         _ => Err(Unready::StillBeingWritten { path: path.clone() }.into()),
@@ -99,7 +101,13 @@ pub(super) async fn page(
 }
 
 /// `None`: they are not what was verified.
-fn some(config: &Config, zone: Tz, layout: &Layout, blocks: &[usize]) -> io::Result<Option<(People, Vec<bool>)>> {
+fn some(
+    config: &Config,
+    zone: Tz,
+    layout: &Layout,
+    said: &HashSet<RowDigest>,
+    blocks: &[usize],
+) -> io::Result<Option<(People, Vec<bool>)>> {
     let file = File::open(&config.path)?;
     let (mut people, mut understood, mut bytes) = (People::default(), Vec::with_capacity(blocks.len()), Vec::new());
     for block in blocks.iter().map(|at| &layout.blocks[*at]) {
@@ -109,7 +117,7 @@ fn some(config: &Config, zone: Tz, layout: &Layout, blocks: &[usize]) -> io::Res
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
-        if !survey::read(&bytes, block, &layout.header, config, zone, &mut people)? {
+        if !survey::read(&bytes, block, said, &layout.header, config, zone, &mut people)? {
             return Ok(None);
         }
         understood.push(people.parked.len() == parked);

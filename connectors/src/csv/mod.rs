@@ -14,6 +14,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -27,13 +28,13 @@ use tokio::sync::Mutex;
 
 pub use config::{Column, Config, Map};
 
-use self::blocks::Known;
+use self::blocks::{Known, RowDigest};
 use self::client::Verified;
 use self::mapping::People;
 use crate::{Batch, Checkpoint, Coverage, Error, Pull, Result};
 
 /// Rows of a page, at most.
-const PAGE: u64 = 2_000;
+const PAGE: usize = 2_000;
 
 pub(crate) struct Csv {
     config: Config,
@@ -47,6 +48,8 @@ struct Reading {
     file: Arc<Verified>,
     /// What is to be read of it: blocks, in pages, of which there is at least one.
     pages: Arc<[Vec<usize>]>,
+    /// Rows in those that were said before.
+    said: Arc<HashSet<RowDigest>>,
     /// How many of its pages were given.
     given: usize,
     /// For each of its blocks.
@@ -55,20 +58,30 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(file: Verified, coverage: Coverage) -> Self {
+    fn of_all(file: Verified) -> Self {
+        Self::of(file, HashSet::new(), Coverage::Snapshot)
+    }
+
+    fn of_what_is_new(file: Verified, since: &Known<'_>) -> Self {
+        let (gone, said) = (since.gone(&file.layout.blocks), since.said(&file.layout));
+        let coverage = Coverage::Since { rows: file.rows, gone };
+        Self::of(file, said, coverage)
+    }
+
+    fn of(file: Verified, said: HashSet<RowDigest>, coverage: Coverage) -> Self {
         let blocks = &file.layout.blocks;
-        let known = |at: usize| matches!(coverage, Coverage::Since { .. }) && blocks[at].known.is_some();
+        let known: Vec<bool> = blocks.iter().map(|block| block.known.is_some()).collect();
         let (mut pages, mut rows) = (vec![Vec::new()], 0);
-        for at in (0..blocks.len()).filter(|at| !known(*at)) {
-            rows += blocks[at].content.rows;
+        for at in (0..blocks.len()).filter(|at| !known[*at]) {
+            let new = blocks[at].content.row_digests.iter().filter(|digest| !said.contains(*digest)).count();
+            rows += new;
             if rows > PAGE {
                 pages.push(Vec::new());
-                rows = blocks[at].content.rows;
+                rows = new;
             }
             pages.last_mut().expect("it began with one").push(at);
         }
-        let understood = (0..blocks.len()).map(known).collect();
-        Self { file: Arc::new(file), pages: pages.into(), given: 0, understood, coverage }
+        Self { file: Arc::new(file), pages: pages.into(), said: Arc::new(said), given: 0, understood: known, coverage }
     }
 
     fn is_read(&self) -> bool {
@@ -98,7 +111,7 @@ impl Csv {
         let sha256 = since.map(|since| since.0["sha256"].as_str().unwrap_or_default());
         let before = reading.take().filter(|before| before.is_read() && Some(&*before.file.sha256) == sha256);
         let Some(before) = before else {
-            *reading = Some(Reading::of(client::verify(&self.config, None).await?, Coverage::Snapshot));
+            *reading = Some(Reading::of_all(client::verify(&self.config, None).await?));
             return Ok(None);
         };
         let (file, understood) = (Arc::clone(&before.file), before.understood.clone());
@@ -110,21 +123,20 @@ impl Csv {
             return Ok(Some(batch(People::default(), coverage, checkpoint(&file, modified, None), false)));
         }
         let now = client::verify(&self.config, Some((Arc::clone(&file), understood.clone().into()))).await?;
-        let gone = Known::new(&file.layout, &understood).gone(&now.layout.blocks);
-        let coverage = Coverage::Since { rows: now.rows, gone };
-        *reading = Some(Reading::of(now, coverage));
+        *reading = Some(Reading::of_what_is_new(now, &Known::new(&file.layout, &understood)));
         Ok(None)
     }
 
     /// A page of the file that is being read.
     async fn page(&self, page: usize) -> Result<Batch> {
-        let (file, pages, coverage) = match &*self.reading.lock().await {
+        let (file, pages, said, coverage) = match &*self.reading.lock().await {
             Some(reading) if page < reading.pages.len() => {
-                (Arc::clone(&reading.file), Arc::clone(&reading.pages), reading.coverage_of(page))
+                let Reading { file, pages, said, .. } = reading;
+                (Arc::clone(file), Arc::clone(pages), Arc::clone(said), reading.coverage_of(page))
             }
             _ => return Err(Error::CheckpointExpired),
         };
-        let (people, understood) = client::page(&self.config, self.zone, &file, &pages[page]).await?;
+        let (people, understood) = client::page(&self.config, self.zone, &file, &said, &pages[page]).await?;
         if let Some(reading) = self.reading.lock().await.as_mut().filter(|reading| Arc::ptr_eq(&reading.file, &file)) {
             reading.given += usize::from(page == reading.given);
             pages[page].iter().zip(understood).for_each(|(at, understood)| reading.understood[*at] = understood);
@@ -162,10 +174,10 @@ impl Pull for Csv {
     }
 
     async fn probe(&self) -> Result<String> {
-        let Reading { file, pages, .. } = Reading::of(client::verify(&self.config, None).await?, Coverage::Snapshot);
+        let Reading { file, pages, said, .. } = Reading::of_all(client::verify(&self.config, None).await?);
         let mut parked = 0;
         for blocks in &*pages {
-            parked += client::page(&self.config, self.zone, &file, blocks).await?.0.parked.len();
+            parked += client::page(&self.config, self.zone, &file, &said, blocks).await?.0.parked.len();
         }
         let parked = match parked {
             0 => String::new(),

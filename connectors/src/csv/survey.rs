@@ -4,14 +4,14 @@
 //! A block ends with a person whose name says so. So whatever is written before or behind it, it is the same block in the next
 //! file, where its digest is enough to know it by: what was understood of it is not read again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use sha2::{Digest, Sha256};
 
-use super::blocks::{Block, Growing, Known};
+use super::blocks::{Block, Growing, Known, RowDigest};
 use super::config::Config;
 use super::fault::{Fault, Flaw};
 use super::header::Header;
@@ -190,10 +190,11 @@ impl Surveyed {
     }
 }
 
-/// Reads one block out of its bytes; `false`: they are not those of the survey.
+/// Reads one block out of its bytes, but for rows that were `said` before; `false`: they are not those of the survey.
 pub(super) fn read(
     bytes: &[u8],
     block: &Block,
+    said: &HashSet<RowDigest>,
     header: &Header,
     config: &Config,
     zone: Tz,
@@ -203,7 +204,11 @@ pub(super) fn read(
         return Ok(false);
     }
     let mut stream = Stream::new(bytes, config.delimiter, block.number);
-    while let Some(row) = stream.next(|row, _| mapping::read(row, header, config, zone, people))? {
+    let mut digests = block.content.row_digests.iter();
+    while let Some(row) = stream.next(|row, _| match digests.next() {
+        Some(digest) if said.contains(digest) => Ok(()),
+        _ => mapping::read(row, header, config, zone, people),
+    })? {
         // The survey found no flaw, so it saw another file.
         if row.and_then(|read| read).is_err() {
             return Ok(false);
