@@ -5,12 +5,15 @@
 mod only;
 mod stores;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use downstreams::{Ending, Error, Match, SessionId, Subject};
 use serde_json::json;
 use stores::{Rights, Store, all, build, chain, end, find, ids, sorted, textual, wire::Wire};
 use tokio::net::TcpListener;
+
+/// A deadline for what takes less than a second on an idle machine.
+const SOON: Duration = Duration::from_secs(30);
 
 fn server(store: &dyn Store) -> String {
     let url = url::Url::parse(&store.url()).unwrap();
@@ -244,11 +247,14 @@ async fn a_silent_server_is_given_up_after_the_timeout() {
         // The kernel accepts; nobody answers.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = store.url_at(silent.local_addr().unwrap());
-        let adapter = store.adapter_with(json!({ "url": url, "timeout": "200ms" }));
-        let begun = Instant::now();
-        let error = find(&*adapter, store.users()[0]).await.unwrap_err();
+        let [hasty, patient] =
+            ["200ms", "1h"].map(|timeout| store.adapter_with(json!({ "url": url, "timeout": timeout })));
+        let error = tokio::select! {
+            given_up = find(&*hasty, store.users()[0]) => given_up.unwrap_err(),
+            found = find(&*patient, store.users()[0]) => panic!("{}: {found:?} before the hour is over", store.name()),
+            () = tokio::time::sleep(SOON) => panic!("{}: still waiting", store.name()),
+        };
         assert!(matches!(error, Error::Unavailable(_)), "{}: {}", store.name(), chain(&error));
-        assert!(begun.elapsed() < Duration::from_secs(4), "{}: {:?}", store.name(), begun.elapsed());
         store.remove().await;
     }
 }
