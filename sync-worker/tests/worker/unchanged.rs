@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use chrono::{Duration, SecondsFormat, Utc};
 use directory::Role;
+use serde_json::json;
 use sync_worker::{Outcome, RunReport, SyncWorker};
 
 use crate::site::{Site, until};
+
+fn file(rows: impl Iterator<Item = String>) -> String {
+    rows.fold("employeeNumber,userName\n".to_owned(), |text, row| text + &row + "\n")
+}
 
 /// What a reading of everybody would notice and mend.
 const FORGET: &str = "UPDATE directory.accounts SET content_hash = ''";
@@ -63,9 +68,7 @@ async fn a_last_day_passes_at_a_source_whose_file_does_not_change_and_waits_for_
 #[tokio::test]
 async fn of_a_file_that_has_changed_whoever_is_gone_waits_for_a_person_and_the_others_are_not_read() {
     let site = Site::new().await;
-    let file = |change: fn(u32) -> Option<String>| {
-        (0..1_000).filter_map(change).fold("employeeNumber,userName\n".to_owned(), |text, row| text + &row + "\n")
-    };
+    let file = |row: fn(u32) -> Option<String>| file((0..1_000).filter_map(row));
     site.write(file(|n| Some(format!("{n},user{n}"))));
     let worker = worker(&site).await;
     assert_eq!(run(&worker).await.counts.create, 1_000);
@@ -93,4 +96,20 @@ async fn of_a_file_that_has_changed_whoever_is_gone_waits_for_a_person_and_the_o
         whole.counts.update > 500 && whole.counts.update + whole.unchanged == 1_000,
         "what was not read: {whole:?}"
     );
+}
+
+#[tokio::test]
+async fn the_brakes_share_is_one_of_everybody_although_few_rows_are_read() {
+    let site = Site::new().await;
+    let mut worker = worker(&site).await;
+    let people = Arc::get_mut(&mut worker).and_then(|worker| worker.pulled.get_mut("people")).and_then(Arc::get_mut);
+    people.unwrap().config.brake = serde_json::from_value(json!({ "max_disable": "5%", "min": 0 })).unwrap();
+    for (first, outcome, gone) in [(0, Outcome::Complete, 0), (5, Outcome::Complete, 5), (10, Outcome::Held, 5)] {
+        site.write(file((first..100).map(|n| format!("{n},user{n}"))));
+        let report = run(&worker).await;
+        assert_eq!((report.outcome, report.counts.disable), (outcome, gone), "{report:?}");
+        let why = report.reasons.first().is_none_or(|why| why.contains("(95 active"));
+        assert!(why, "{report:?}");
+    }
+    assert_eq!(site.active("people").await.len(), 95);
 }
