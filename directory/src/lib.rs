@@ -2,6 +2,7 @@
 //!
 //! Each part of Leaver opens its own pool in its own database role, so what a part must not write, Postgres refuses.
 
+mod absent;
 mod accounts;
 mod answers;
 mod apply;
@@ -15,6 +16,7 @@ mod checkpoints;
 mod clock;
 mod connect;
 mod cutoffs;
+mod dates;
 mod decide;
 mod deliveries;
 mod depth;
@@ -85,6 +87,7 @@ mod wake;
 mod workers;
 mod writes;
 
+pub use absent::Missing;
 pub use accounts::AccountRow;
 pub use answers::{PlanRejection, PlanVerdict};
 pub use apply::{Applied, Cause, Mode, Page};
@@ -129,7 +132,7 @@ pub use replan::WaitingPlan;
 pub use requests::{Request, RequestKind};
 pub use returned::Returned;
 pub use roll::Roll;
-pub use runs::{Missing, RunEnd};
+pub use runs::RunEnd;
 pub use schema::{MIGRATOR, Schema, migrate, schema};
 pub use scim::{UserRow, new_id};
 pub use shortenings::ShorteningRow;

@@ -11,12 +11,14 @@ use lifecycle::{AccountFacts, GroupFacts, Standing};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use crate::absent::{Missing, absent};
 use crate::accounts;
 use crate::apply::{Applied, CHUNK, Cause, Mode, observe};
+use crate::dates::{due, pass};
 use crate::listed::{self, Moment};
 use crate::plan_items::{PlanItem, describe};
 use crate::roll::Roll;
-use crate::runs::{Missing, absent, count, differences, due, pass};
+use crate::runs::{count, differences};
 use crate::{Directory, Error, Result};
 
 /// How long people stand in the answers to rehearsals, and in what a crash has left of one.

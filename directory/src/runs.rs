@@ -1,11 +1,9 @@
-//! The end of a run: who is missing, whose dates passed, what waits for the brake, and letting it through.
+//! The beginning and the end of a run: what waits for the brake, and letting it through.
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
-use lifecycle::account::standing_at;
 use lifecycle::brake::Counts;
-use lifecycle::{EventType, GroupView, Standing, SubjectKind};
+use lifecycle::{EventType, GroupView, SubjectKind};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +12,6 @@ use crate::apply::{CHUNK, Cause};
 use crate::checkpoints::{self, Fence};
 use crate::events::{self, Draft, Head};
 use crate::plans::supersede;
-use crate::roll::Roll;
 use crate::settle::{MembershipChange, Touched, settle};
 use crate::{Directory, Error, Result};
 
@@ -26,15 +23,6 @@ pub struct RunEnd<'a> {
     pub fingerprint: &'a str,
     /// Not held.
     pub applied: bool,
-}
-
-/// Whom a complete snapshot did not contain.
-#[derive(Debug, Clone, Copy)]
-pub enum Missing<'a> {
-    /// Whoever has not answered.
-    Silent(&'a Roll),
-    /// Native ids.
-    Named(&'a [String]),
 }
 
 /// One difference between fact and counted: a row of a plan.
@@ -98,30 +86,6 @@ impl Directory {
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
-    }
-
-    /// Marks accounts that a complete snapshot did not contain. The fact is stored; whether it counts is the plan's matter.
-    pub async fn mark_absent(&self, fence: &Fence, missing: Missing<'_>, fact: Standing) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        checkpoints::hold(&mut tx, fence).await?;
-        let missing = absent(&mut tx, &fence.source, missing, fact).await?;
-        tx.commit().await?;
-        Ok(missing)
-    }
-
-    /// Lets dates that have passed act: a first day counts at once, a last day is a difference for the plan.
-    pub async fn pass_dates(&self, cause: &Cause, fence: &Fence, now: DateTime<Utc>) -> Result<()> {
-        let due = due(&mut *self.pool.acquire().await?, cause.source(), now).await?;
-        for chunk in due.chunks(CHUNK) {
-            let mut tx = self.begin().await?;
-            checkpoints::hold(&mut tx, fence).await?;
-            pass(&mut tx, chunk).await?;
-            let touched = Touched { changed: chunk.iter().map(|d| d.identity).collect(), ..Touched::default() };
-            settle(&mut tx, &self.sources, cause, touched).await?;
-            tx.commit().await?;
-        }
-        self.wake.pending.ring();
         Ok(())
     }
 
@@ -228,58 +192,6 @@ impl Directory {
     }
 }
 
-/// An account whose first or last day has passed.
-#[derive(Debug)]
-pub(crate) struct Due {
-    account: Uuid,
-    identity: Uuid,
-    fact: Standing,
-    counted: Standing,
-}
-
-/// Accounts of a source whose fact is no longer what their dates say.
-pub(crate) async fn due(connection: &mut PgConnection, source: &str, now: DateTime<Utc>) -> Result<Vec<Due>> {
-    // Nearly everybody began some day, so only those whose fact is no longer what their dates say may leave the database;
-    // what they say is decided below.
-    let rows = sqlx::query!(
-        "SELECT id, identity_id, stated, starts_at, ends_at, fact, counted FROM directory.accounts
-         WHERE source = $1 AND tombstone IS NULL AND (starts_at <= $2 OR ends_at <= $2)
-           AND (stated = 'staged' OR ends_at <= $2 AND fact <> 'gone'
-                OR stated NOT IN ('unknown', fact) AND NOT coalesce(ends_at <= $2 AND fact = 'gone', false))",
-        source,
-        now
-    )
-    .fetch_all(connection)
-    .await?;
-    let due = rows.into_iter().filter_map(|r| {
-        let stated = Standing::parse(&r.stated)?;
-        let (fact, counted) = (Standing::parse(&r.fact)?, Standing::parse(&r.counted)?);
-        let now_fact = standing_at(stated, r.starts_at, r.ends_at, now);
-        let counted = if now_fact.is_dangerous_after(counted) { counted } else { now_fact };
-        let due = Due { account: r.id, identity: r.identity_id, fact: now_fact, counted };
-        (now_fact != fact && now_fact != Standing::Unknown).then_some(due)
-    });
-    Ok(due.collect())
-}
-
-/// Lets dates that have passed be facts.
-pub(crate) async fn pass(tx: &mut PgConnection, due: &[Due]) -> Result<()> {
-    let ids: Vec<Uuid> = due.iter().map(|d| d.account).collect();
-    let facts: Vec<String> = due.iter().map(|d| d.fact.to_string()).collect();
-    let counted: Vec<String> = due.iter().map(|d| d.counted.to_string()).collect();
-    sqlx::query!(
-        "UPDATE directory.accounts a SET fact = d.fact, counted = d.counted, version = version + 1,
-             changed_at = clock_timestamp()
-         FROM UNNEST($1::uuid[], $2::text[], $3::text[]) AS d(id, fact, counted) WHERE a.id = d.id",
-        &ids,
-        &facts,
-        &counted
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 pub(crate) fn count(differences: &[Difference]) -> Counts {
     let mut counts = Counts::default();
     for difference in differences {
@@ -290,41 +202,6 @@ pub(crate) fn count(differences: &[Difference]) -> Counts {
         }
     }
     counts
-}
-
-async fn named(tx: &mut PgConnection, source: &str, names: &[String]) -> Result<Vec<Uuid>> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let missing = sqlx::query_scalar!(
-        "SELECT id FROM directory.accounts WHERE source = $1 AND native_id = ANY($2) AND tombstone IS NULL",
-        source,
-        names
-    );
-    Ok(missing.fetch_all(tx).await?)
-}
-
-/// Marks accounts that a complete snapshot did not contain. Whoever has left stays so: HR drops leavers from its exports, and
-/// being missing is a weaker word than having left.
-pub(crate) async fn absent(tx: &mut PgConnection, source: &str, missing: Missing<'_>, fact: Standing) -> Result<u64> {
-    let missing = match missing {
-        Missing::Silent(roll) => roll.missing(tx, source).await?,
-        Missing::Named(names) => named(tx, source, names).await?,
-    };
-    if missing.is_empty() {
-        return Ok(0);
-    }
-    let done = sqlx::query!(
-        "UPDATE directory.accounts a
-         SET stated = CASE WHEN fact = 'gone' THEN fact ELSE $2 END, fact = CASE WHEN fact = 'gone' THEN fact ELSE $2 END,
-             tombstone = 'out_of_scope', content_hash = ''::bytea, version = version + 1, changed_at = clock_timestamp()
-         WHERE id = ANY($1) AND tombstone IS NULL",
-        &missing,
-        fact.as_str()
-    )
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 /// Everything at a source whose fact would end access and does not count yet, without what a person has rejected, waits for a
